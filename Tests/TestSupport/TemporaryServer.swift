@@ -3,8 +3,8 @@ import Foundation
 package import Postgres
 import Synchronization
 
-/// A throw-away PostgreSQL of the test process: unix socket, no durability, trust unless asked
-/// otherwise. It can be stopped, killed and started again to provoke faults.
+/// A throw-away PostgreSQL of the test process: unix socket, trust unless asked otherwise, nothing
+/// synced to disk. What is committed survives a kill of the server, not of the machine. It can be stopped, killed and started again to provoke faults.
 ///
 /// As root it runs as `postgres` or `nobody`. It ends with the test process, however that ends.
 package final class TemporaryServer: Sendable {
@@ -66,7 +66,7 @@ package final class TemporaryServer: Sendable {
           .initialisationFailed, "initdb of a throw-away server failed.", output: outcome.output)
       }
       let defaults = [
-        "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+        "fsync": "off", "full_page_writes": "off",
         "max_connections": "200", "wal_level": "minimal", "max_wal_senders": "0",
         "max_wal_size": "4GB", "timezone": "UTC", "log_timezone": "UTC", "jit": "off",
       ]

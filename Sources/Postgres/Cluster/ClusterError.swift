@@ -74,11 +74,13 @@ extension ClusterError {
           + "directory elsewhere.",
         output: tail)
     }
-    if output.contains("Permission denied") || output.contains("Read-only file system") {
+    let refusals = ["Permission denied", "Read-only file system", "can't cd to"]
+    if refusals.contains(where: output.contains) {
       return ClusterError(
         .directoryUnusable,
-        "PostgreSQL may not write in \(directory): give that directory to the user who runs the "
-          + "server, or set FORECAST_DATA_DIR to another one.",
+        "The user who runs PostgreSQL may not enter or write in \(directory): check the owner and "
+          + "permissions of it and of the folders above, or set FORECAST_DATA_DIR to another "
+          + "directory.",
         output: tail)
     }
     return ClusterError(code, message, output: tail)

@@ -75,7 +75,7 @@ package enum ClusterProbe {
       ("host", address.socketDirectory), ("port", String(address.port)),
       ("user", address.user), ("dbname", address.database), ("connect_timeout", "10"),
       ("sslmode", "disable"), ("gssencmode", "disable"), ("options", ""),
-      ("passfile", "/dev/null"), ("application_name", "forecast cluster"),
+      ("passfile", "/dev/null/none"), ("application_name", "forecast cluster"),
     ]
     var keywords = settings.map { strdup($0.0).map { UnsafePointer($0) } } + [nil]
     var values = settings.map { strdup($0.1).map { UnsafePointer($0) } } + [nil]

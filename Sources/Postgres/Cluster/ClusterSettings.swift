@@ -6,7 +6,7 @@ enum ClusterSettings {
   /// so it can be edited; `ALTER SYSTEM` overrides it as usual.
   static func configuration(memoryBytes: UInt64) -> String {
     // Modest: the machine also trains models.
-    let sharedMegabytes = min(512, max(64, memoryBytes / 16 >> 20))
+    let sharedMegabytes = min(512, max(64, memoryBytes / 16 / 1_048_576))
     return """
       # Settings of the embedded forecast cluster. Edit, then restart it with
       # forecastctl db stop, forecastctl db start. Socket and port are given on the command line.

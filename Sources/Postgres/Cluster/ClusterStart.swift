@@ -116,17 +116,28 @@ struct ClusterStart {
         pid: file.pid, dataDirectory: layout.data, waiting: follow())
     else { return nil }
     let address = cluster.address(of: ready)
-    guard case .failed(let reason) = ClusterProbe.check(address) else { return address }
-    let socket = "\(address.socketDirectory)/.s.PGSQL.\(address.port)"
-    guard access(socket, F_OK) != 0 else {
-      throw ClusterError(
-        .startFailed,
-        "The server in \(layout.directory) runs but refuses connections: look at its log "
-          + "(\(layout.logs)).", output: reason)
+    // A server that was killed or told to stop a moment ago still looks alive, but refuses.
+    let deadline = ContinuousClock.now + .seconds(5)
+    while case .failed(let reason) = ClusterProbe.check(address) {
+      try cancellation.check()
+      guard PostmasterFile.isServer(ready.pid, dataDirectory: layout.data) else { return nil }
+      guard access("\(address.socketDirectory)/.s.PGSQL.\(address.port)", F_OK) == 0 else {
+        // Somebody tidied up the socket; only a restart brings it back.
+        try cluster.shutDown(ready.pid, timeoutSeconds: 60)
+        return nil
+      }
+      let isPassing = !reason.contains("FATAL") || reason.contains("shutting down")
+      guard isPassing, ContinuousClock.now < deadline else { throw refused(reason) }
+      usleep(5000)
     }
-    // Somebody tidied up the socket; only a restart brings it back.
-    try cluster.shutDown(ready.pid, timeoutSeconds: 60)
-    return nil
+    return address
+  }
+
+  private func refused(_ reason: String) -> ClusterError {
+    ClusterError(
+      .startFailed,
+      "The server in \(layout.directory) runs but refuses connections: look at its log "
+        + "(\(layout.logs)).", output: reason)
   }
 
   private func prepareSocketDirectory(_ account: ServerAccount) throws -> String {
@@ -230,11 +241,7 @@ struct ClusterStart {
       progress(.creatingDatabase(address.database))
       try ClusterProbe.createDatabase(address)
       return true
-    case .failed(let reason):
-      throw ClusterError(
-        .startFailed,
-        "The server in \(layout.directory) runs but refuses connections: look at its log "
-          + "(\(layout.logs)).", output: reason)
+    case .failed(let reason): throw refused(reason)
     }
   }
 }

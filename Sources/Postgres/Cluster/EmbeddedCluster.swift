@@ -58,6 +58,7 @@ package final class EmbeddedCluster: Sendable {
   ///   at all when the server already runs.
   /// - Throws: `ClusterError`; `CancellationError` when the task is cancelled while waiting, in
   ///   which case a server that was already started comes up on its own.
+  @discardableResult
   package func ensureRunning(
     progress: @escaping @Sendable (ClusterProgress) -> Void = { _ in }
   ) async throws -> ClusterAddress {

@@ -46,11 +46,7 @@ package struct ServerProcess: Sendable {
     let logs = URL(fileURLWithPath: startLog).deletingLastPathComponent().path
     let deadline = ContinuousClock.now + Self.orphanPatience
     while true {
-      if PostmasterFile.read(dataDirectory: dataDirectory)?
-        .isAlive(dataDirectory: dataDirectory) == false
-      {
-        try PostmasterFile.markStale(dataDirectory: dataDirectory)
-      }
+      try clearLeftovers()
       let before = LogTail(directory: logs, startLog: startLog)
       let pid = try launch()
       if let file = try Self.waitUntilReady(
@@ -69,6 +65,21 @@ package struct ServerProcess: Sendable {
         "PostgreSQL did not start in \(dataDirectory): the reason is in the last lines of its log "
           + "(\(logs)).")
     }
+  }
+
+  /// Keeps lock files of a dead server from stopping the new one.
+  ///
+  /// PostgreSQL takes a lock file for valid when a process with its number exists. After a crash or
+  /// a reboot that may be anybody, or a dead process nobody has reaped.
+  private func clearLeftovers() throws {
+    if PostmasterFile.read(dataDirectory: dataDirectory)?
+      .isAlive(dataDirectory: dataDirectory) == true
+    {
+      return
+    }
+    try PostmasterFile.markStale(dataDirectory: dataDirectory)
+    // The folder is ours alone, so a lock of its socket can only be a leftover.
+    unlink("\(socketDirectory)/.s.PGSQL.\(port).lock")
   }
 
   /// Starts the server in a session of its own, with its output in a file, as a child of nobody we
