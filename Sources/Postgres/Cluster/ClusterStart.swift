@@ -87,7 +87,8 @@ struct ClusterStart {
     if let file = liveServer(), let address = try adopt(file) { return (address, false) }
     let programs = try ClusterPrograms.locate(
       environment: cluster.environment, major: layout.dataVersion)
-    if layout.dataVersion == nil { try initialise(programs, account) }
+    let isNew = layout.dataVersion == nil
+    if isNew { try initialise(programs, account) }
     guard try OwnedFile.makePrivateDirectory(layout.logs, owner: account) else {
       throw ClusterError.system(EACCES, "use", path: layout.logs)
     }
@@ -98,7 +99,9 @@ struct ClusterStart {
       programs: programs, account: account, dataDirectory: layout.data,
       socketDirectory: socketDirectory, port: ClusterLayout.port, startLog: layout.startLog,
       settings: ["unix_socket_permissions=0700"])
-    return (cluster.address(of: try server.start(waiting: follow())), true)
+    let address = cluster.address(of: try server.start(waiting: follow()))
+    if isNew { try synchroniseInBackground(programs, account) }
+    return (address, true)
   }
 
   /// Uses a server that lives already: waits while it starts, or until it is gone when it stops.
@@ -190,7 +193,7 @@ struct ClusterStart {
       account.prefix + [
         "/bin/sh", "-c", "umask 077; cd \"$1\" || exit 1; shift; exec \"$@\"", "sh",
         layout.directory, programs.initdb, "-D", temporary, "-U", cluster.user, "-A", "peer", "-E",
-        "UTF8", "--no-locale", "--data-checksums", "--no-instructions",
+        "UTF8", "--no-locale", "--data-checksums", "--no-sync", "--no-instructions",
       ], environment: ServerProcess.environment)
     guard outcome.status == 0 else {
       try? files.removeItem(atPath: temporary)
@@ -204,6 +207,18 @@ struct ClusterStart {
       throw ClusterError.system(errno, "rename \(temporary) to", path: layout.data)
     }
     try synchronise(layout.directory)
+  }
+
+  /// Brings the files of a new cluster to the disk while it is already in use. `initdb` would wait
+  /// for that, for many seconds on a busy disk; what the server commits is durable in any case.
+  private func synchroniseInBackground(
+    _ programs: ClusterPrograms, _ account: ServerAccount
+  ) throws {
+    let script = "cd / && \"$@\" </dev/null >/dev/null 2>&1 &"
+    _ = try ChildProcess.run(
+      account.prefix + [
+        "/bin/sh", "-c", script, "sh", programs.initdb, "-D", layout.data, "--sync-only",
+      ], environment: ServerProcess.environment, newSession: true)
   }
 
   private func configure(_ data: String, _ account: ServerAccount) throws {

@@ -355,10 +355,10 @@ struct EmbeddedClusterTests {
       [
         "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", program,
         "--testing-library", "swift-testing", "--filter",
-        "EmbeddedClusterTests/(lifecycle|killed|concurrentStarts|isolation)",
+        "EmbeddedClusterTests/(lifecycle|concurrentStarts|isolation)",
       ],
       environment: ["PATH": "/usr/bin:/bin", "FORECAST_REQUIRE_DATABASE": "1"])
     #expect(outcome.status == 0, "\(outcome.output)")
-    #expect(outcome.output.contains("4 tests"), "\(outcome.output)")
+    #expect(outcome.output.contains("3 tests"), "\(outcome.output)")
   }
 }
