@@ -52,14 +52,18 @@ struct ClusterStart {
         "Could not create \(parent): check the permissions above it, or set FORECAST_DATA_DIR to "
           + "another directory.", output: error.localizedDescription)
     }
-    if access(path, F_OK) == 0, access(layout.lock, F_OK) != 0 {
+    // Others may do the same at this moment, so the owner is set by everybody who finds the
+    // directory new and empty, not only by who made it.
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+      throw ClusterError.system(errno, "create", path: path)
+    }
+    if access(layout.lock, F_OK) != 0 {
       let contents: [String]
       do {
         contents = try FileManager.default.contentsOfDirectory(atPath: path)
       } catch {
         throw ClusterError.system(EACCES, "look into", path: path)
       }
-      // Another process may have come this far at the same time, hence the second look at the lock.
       guard contents.allSatisfy({ $0 == "lost+found" }) || access(layout.lock, F_OK) == 0 else {
         throw ClusterError(
           .directoryUnusable,
