@@ -1,4 +1,5 @@
 -- Forecasts joined with the actuals that were held out, beside SeasonalNaive on the same points.
+SET timezone = 'UTC';
 -- MASE divides by the mean absolute seasonal difference of the history up to the cutoff.
 WITH actual AS (
   SELECT 'air-passengers' AS job, series, ts::timestamptz AS at, value, 12 AS season FROM demo.air_passengers

@@ -82,12 +82,18 @@ package struct PublishStage: Sendable {
         points: Int64(rows), contentDigest: digest))
     let runID = claim.runID
     let monitor = monitor
+    let count = levels.count
     let copied = try await connection.copyIn(CopyPoints.sql) { writer in
       let stamp = PostgresTimestamp(issuedAt)
       for (position, seriesID) in seriesIDs.enumerated() {
         for step in 1...horizon {
           let row = position * horizon + step - 1
-          writer.beginRow(fields: CopyPoints.fields)
+          // Sending happens between series; within one the buffer only fills.
+          if step == 1 {
+            try await writer.beginRow(CopyPoints.fields)
+          } else {
+            try writer.row(CopyPoints.fields)
+          }
           writer.write(runID)
           writer.write(seriesID)
           writer.write(stamp)
@@ -95,14 +101,17 @@ package struct PublishStage: Sendable {
             writer.writeNull()
             writer.write(forecasts.targets[row])
           } else {
-            writer.write(PostgresTimestamp(microsecondsSince1970: forecasts.targets[row]))
+            writer.write(
+              PostgresTimestamp(
+                microseconds: forecasts.targets[row] - PostgresTimestamp.unixOffset * 1_000_000))
             writer.writeNull()
           }
           writer.write(forecasts.means[row])
           writer.write(Int32(step))
-          writer.write(forecasts.quantiles[(row * levels.count)..<((row + 1) * levels.count)])
+          forecasts.quantiles.withUnsafeBufferPointer {
+            writer.write(array: UnsafeBufferPointer(rebasing: $0[(row * count)..<((row + 1) * count)]))
+          }
         }
-        try await writer.flushIfNeeded()
         if position % 1024 == 0 {
           monitor.report(.publish, Double(position) / Double(seriesIDs.count))
         }

@@ -290,3 +290,24 @@ package struct DaemonPresence: PostgresStatement {
   package var parameters: [any PostgresEncodable] { [Self.key] }
   package static func decode(_ row: PostgresRow) throws {}
 }
+
+/// A run with its attempts, verdict counts and lineage, as one JSON object.
+package struct DescribeRun: PostgresStatement {
+  package static let name = "describe_run"
+  package static let sql = """
+    SELECT jsonb_build_object(
+      'run', to_jsonb(r) || jsonb_build_object('job', j.name),
+      'attempts', (SELECT coalesce(jsonb_agg(to_jsonb(a) - 'token' ORDER BY a.number), '[]')
+                   FROM forecast.attempt a JOIN forecast.task t ON t.task_id = a.task_id
+                   WHERE t.run_id = r.run_id),
+      'verdicts', (SELECT coalesce(jsonb_object_agg(verdict, n), '{}')
+                   FROM (SELECT verdict, count(*) AS n FROM forecast.series_verdict v
+                         WHERE v.run_id = r.run_id GROUP BY verdict) c),
+      'lineage', (SELECT to_jsonb(l) FROM forecast.lineage l WHERE l.run_id = r.run_id))::text AS json
+    FROM forecast.run r JOIN forecast.job j ON j.job_id = r.job_id
+    WHERE r.run_id = $1
+    """
+  package let runID: Int64
+  package var parameters: [any PostgresEncodable] { [runID] }
+  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("json") }
+}
