@@ -51,7 +51,9 @@ package struct ProgressLine: Sendable, Equatable {
     } else {
       if completed > 0 { tail.append((amount, 1)) }
       if let rate { tail.append((rate, 5)) }
-      if elapsed >= 1 { tail.append((HumanFormat.duration(elapsed.rounded(), unicode: unicode), 3)) }
+      if elapsed >= 1 {
+        tail.append((HumanFormat.duration(elapsed.rounded(), unicode: unicode), 3))
+      }
     }
     if !note.isEmpty { tail.append((note, 2)) }
 

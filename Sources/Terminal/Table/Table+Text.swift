@@ -5,6 +5,7 @@ extension Table {
   private static let gap = 2
   /// Text narrower than this is hardly worth its column; another column leaves first.
   private static let comfortableText = 20
+  private static let narrowText = 12
   private static let leastText = 4
 
   func text(environment: TerminalEnvironment, now: Date, timeZone: TimeZone) -> String {
@@ -77,6 +78,8 @@ extension Table {
     var width: Int
     var alignment: Alignment
     var isText: Bool
+
+    func width(textAtMost limit: Int) -> Int { isText ? min(width, limit) : width }
   }
 
   /// Which columns are shown and how wide: low priorities leave first, then text is cut.
@@ -98,19 +101,31 @@ extension Table {
     func total(_ width: (Place) -> Int) -> Int {
       places.reduce(0) { $0 + width($1) } + Self.gap * max(places.count - 1, 0)
     }
-    func comfortable(_ place: Place) -> Int {
-      place.isText ? min(place.width, Self.comfortableText) : place.width
-    }
-    while total(comfortable) > limit {
+    var dropped: [Place] = []
+    while total({ $0.width(textAtMost: Self.comfortableText) }) > limit {
       let candidates = places.indices.filter { columns[places[$0].index].priority < .essential }
       // The least important one; of several, the one furthest to the right.
       guard
         let victim = candidates.min(by: {
-          let (left, right) = (columns[places[$0].index].priority, columns[places[$1].index].priority)
+          let (left, right) = (
+            columns[places[$0].index].priority, columns[places[$1].index].priority
+          )
           return left == right ? $0 > $1 : left < right
         })
       else { break }
-      places.remove(at: victim)
+      dropped.append(places.remove(at: victim))
+    }
+    // What left for a wide column may fit again now that this one is gone.
+    dropped.sort {
+      let (left, right) = (columns[$0.index].priority, columns[$1.index].priority)
+      return left == right ? $0.index < $1.index : left > right
+    }
+    for place in dropped {
+      let addition = Self.gap + place.width(textAtMost: Self.narrowText)
+      guard total({ $0.width(textAtMost: Self.comfortableText) }) + addition <= limit else {
+        continue
+      }
+      places.insert(place, at: places.firstIndex { $0.index > place.index } ?? places.endIndex)
     }
     // Take from the widest text, one column at a time, so that narrow text stays whole.
     while total(\.width) > limit {
