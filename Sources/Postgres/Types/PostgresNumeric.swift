@@ -142,7 +142,7 @@ package struct PostgresNumeric: Sendable, Hashable, CustomStringConvertible, Pos
     if weight < 0 {
       text += "0"
     } else {
-      text += String(group(bytes, 0))
+      text += String(count > 0 ? group(bytes, 0) : 0)
       for position in 1..<(weight + 1) where weight > 0 { text += digits(position) }
     }
     if scale > 0 {
