@@ -8,7 +8,7 @@ struct ConnectionMachine: Sendable, Equatable {
     /// BEGIN, ROLLBACK and the like: small, and not to be cancelled half-way.
     case control
     case commit
-    case pipeline(statements: Int)
+    case pipeline
 
     var isCancellable: Bool { self != .control && self != .commit }
   }
@@ -69,7 +69,6 @@ struct ConnectionMachine: Sendable, Equatable {
   /// A cancel request was sent and its outcome is not known yet.
   private(set) var isCancelInFlight = false
   private var wasCancelled = false
-  private var statementsLeft = 0
   /// The operation that was running when the connection was lost.
   private(set) var lostDuring: Operation?
 
@@ -99,7 +98,6 @@ struct ConnectionMachine: Sendable, Equatable {
       precondition(state == .idle, "an operation began while another was running")
       state = .running(operation)
       wasCancelled = false
-      if case .pipeline(let statements) = operation { statementsLeft = statements }
       return .none
     case .result(let kind): return received(kind)
     case .resultsEnded: return ended()
@@ -168,11 +166,8 @@ struct ConnectionMachine: Sendable, Equatable {
   }
 
   private mutating func ended() -> Action {
-    if case .pipeline = operation {
-      // The end of one statement; the synchronisation point ends the whole.
-      statementsLeft -= 1
-      return .none
-    }
+    // One statement of a pipeline; the synchronisation point ends the whole.
+    if operation == .pipeline { return .none }
     return operation == nil ? .none : finished()
   }
 

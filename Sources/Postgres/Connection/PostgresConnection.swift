@@ -25,6 +25,8 @@ package actor PostgresConnection {
   /// Names prepared on this session, with their texts.
   var prepared: [String: String] = [:]
   var transactionDepth = 0
+  /// Of the COPY that is being streamed, if any.
+  var copyParser = CopyParser()
   /// A statement that was not meant to be one turned out to be a COPY.
   var copyWasRefused = false
   private(set) var lostMessage = "the connection is closed"
@@ -455,6 +457,11 @@ final class OperationToken: Sendable {
   private let flag = Atomic<Bool>(false)
   var isCancelled: Bool { flag.load(ordering: .relaxed) }
   func cancel() { flag.store(true, ordering: .relaxed) }
+
+  // For operations that last over several calls.
+  private let over = Atomic<Bool>(false)
+  var isOver: Bool { over.load(ordering: .relaxed) }
+  func end() { over.store(true, ordering: .relaxed) }
 }
 
 /// A cancel request that travels to another queue.
