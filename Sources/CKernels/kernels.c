@@ -1,1 +1,136 @@
-#include "ckernels.h"
+// Elementwise kernels as plain loops: the compiler vectorises one version per processor level.
+#include "include/ckernels.h"
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__)
+#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+// exp by splitting x = n ln 2 + r and a polynomial in r (Cephes expf's coefficients); relative error
+// below 2e-7 for the whole range, overflow and underflow are clamped to the largest and smallest
+// normal number.
+INLINE float exp_f32(float x) {
+  const float shift = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+  x = x > 88.3762626f ? 88.3762626f : x;
+  x = x < -87.3365448f ? -87.3365448f : x;
+  float t = x * 1.44269504088896341f + shift;
+  float n = t - shift;
+  float r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  int32_t bits;
+  memcpy(&bits, &t, 4);
+  bits = (int32_t)((uint32_t)bits << 23); // the integer sits in the low bits of t
+  int32_t q;
+  memcpy(&q, &p, 4);
+  q += bits;
+  memcpy(&p, &q, 4);
+  return p;
+}
+INLINE float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+INLINE float tanh_f32(float x) {
+  // The quotient form loses digits near 0, where the odd polynomial (Cephes tanhf) takes over.
+  float s = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * s + 2.06390887954e-2f;
+  p = p * s - 5.37397155531e-2f;
+  p = p * s + 1.33314422036e-1f;
+  p = p * s - 3.33332819422e-1f;
+  float small = p * s * x + x;
+  float large = 1.0f - 2.0f / (exp_f32(2.0f * x) + 1.0f);
+  return (x < 0.625f && x > -0.625f) ? small : large;
+}
+INLINE double exp_f64(double x) { return exp(x); }
+INLINE double sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
+INLINE double tanh_f64(double x) { return tanh(x); }
+
+#define CK_DEFINE(T, S)                                                                             \
+  CLONES void ck_lstm_forward_##S(size_t rows, size_t width, T *restrict gates,                     \
+                                  const T *restrict cPrevious, T *restrict c, T *restrict tanhC,    \
+                                  T *restrict h) {                                                  \
+    for (size_t r = 0; r < rows; r++) {                                                             \
+      T *i = gates + r * 4 * width, *f = i + width, *g = f + width, *o = g + width;                 \
+      for (size_t k = 0; k < width; k++) {                                                          \
+        T iv = sigmoid_##S(i[k]), fv = sigmoid_##S(f[k]), gv = tanh_##S(g[k]),                      \
+          ov = sigmoid_##S(o[k]);                                                                   \
+        T previous = cPrevious ? cPrevious[r * width + k] : 0;                                      \
+        T cv = fv * previous + iv * gv;                                                             \
+        T tv = tanh_##S(cv);                                                                        \
+        i[k] = iv; f[k] = fv; g[k] = gv; o[k] = ov;                                                 \
+        c[r * width + k] = cv;                                                                      \
+        tanhC[r * width + k] = tv;                                                                  \
+        h[r * width + k] = ov * tv;                                                                 \
+      }                                                                                             \
+    }                                                                                               \
+  }                                                                                                 \
+  CLONES void ck_lstm_backward_##S(size_t rows, size_t width, T *restrict gates,                    \
+                                   const T *restrict cPrevious, const T *restrict tanhC,            \
+                                   const T *restrict dh, T *restrict dc) {                          \
+    for (size_t r = 0; r < rows; r++) {                                                             \
+      T *i = gates + r * 4 * width, *f = i + width, *g = f + width, *o = g + width;                 \
+      for (size_t k = 0; k < width; k++) {                                                          \
+        size_t at = r * width + k;                                                                  \
+        T iv = i[k], fv = f[k], gv = g[k], ov = o[k], tv = tanhC[at];                               \
+        T previous = cPrevious ? cPrevious[at] : 0;                                                 \
+        T d = dc[at] + dh[at] * ov * (1 - tv * tv);                                                 \
+        i[k] = d * gv * iv * (1 - iv);                                                              \
+        f[k] = d * previous * fv * (1 - fv);                                                        \
+        g[k] = d * iv * (1 - gv * gv);                                                              \
+        o[k] = dh[at] * tv * ov * (1 - ov);                                                         \
+        dc[at] = d * fv;                                                                            \
+      }                                                                                             \
+    }                                                                                               \
+  }                                                                                                 \
+  CLONES void ck_broadcast_##S(size_t rows, size_t width, const T *restrict row, T *restrict out) { \
+    for (size_t r = 0; r < rows; r++)                                                               \
+      for (size_t k = 0; k < width; k++) out[r * width + k] = row[k];                               \
+  }                                                                                                 \
+  CLONES void ck_column_sums_##S(size_t rows, size_t width, const T *restrict in,                   \
+                                 T *restrict out) {                                                 \
+    for (size_t r = 0; r < rows; r++)                                                               \
+      for (size_t k = 0; k < width; k++) out[k] += in[r * width + k];                               \
+  }                                                                                                 \
+  CLONES void ck_add_##S(size_t n, const T *restrict in, T *restrict inout) {                       \
+    for (size_t k = 0; k < n; k++) inout[k] += in[k];                                               \
+  }                                                                                                 \
+  double ck_sum_of_squares_##S(size_t n, const T *restrict in) {                                    \
+    double s = 0;                                                                                   \
+    for (size_t k = 0; k < n; k++) s += (double)in[k] * (double)in[k];                              \
+    return s;                                                                                       \
+  }                                                                                                 \
+  CLONES void ck_adam_##S(size_t n, T *restrict p, const T *restrict gradient, T *restrict first,   \
+                          T *restrict second, T scale, T beta1, T beta2, T rate,                    \
+                          T secondCorrection, T epsilon) {                                          \
+    for (size_t k = 0; k < n; k++) {                                                                \
+      T g = gradient[k] * scale;                                                                    \
+      T m = beta1 * first[k] + (1 - beta1) * g;                                                     \
+      T v = beta2 * second[k] + (1 - beta2) * g * g;                                                \
+      first[k] = m;                                                                                 \
+      second[k] = v;                                                                                \
+      p[k] -= rate * m / (sqrt_##S(v * secondCorrection) + epsilon);                                \
+    }                                                                                               \
+  }                                                                                                 \
+  CLONES void ck_tanh_##S(size_t n, const T *restrict in, T *restrict out) {                        \
+    for (size_t k = 0; k < n; k++) out[k] = tanh_##S(in[k]);                                        \
+  }                                                                                                 \
+  CLONES void ck_sigmoid_##S(size_t n, const T *restrict in, T *restrict out) {                     \
+    for (size_t k = 0; k < n; k++) out[k] = sigmoid_##S(in[k]);                                     \
+  }                                                                                                 \
+  CLONES void ck_exp_##S(size_t n, const T *restrict in, T *restrict out) {                         \
+    for (size_t k = 0; k < n; k++) out[k] = exp_##S(in[k]);                                         \
+  }
+
+#define sqrt_f32 __builtin_sqrtf
+#define sqrt_f64 __builtin_sqrt
+CK_DEFINE(float, f32)
+CK_DEFINE(double, f64)

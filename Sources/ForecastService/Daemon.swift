@@ -1,0 +1,149 @@
+package import Foundation
+package import Logging
+package import Postgres
+import Synchronization
+
+/// Scheduler, workers and reaper over one database: what `forecastd` runs.
+package final class Daemon: Sendable {
+  package struct Settings: Sendable {
+    package var workers = 1
+    package var worker = Worker.Settings()
+    /// How often due instants and expired leases are looked for.
+    package var interval = Duration.seconds(1)
+
+    package init() {}
+  }
+
+  private let pool: PostgresPool
+  private let configuration: PostgresConfiguration
+  private let settings: Settings
+  private let logger: Logger
+  private let bell = Doorbell()
+  private let workers: [Worker]
+  private let draining = Mutex(false)
+
+  package init(
+    configuration: PostgresConfiguration, settings: Settings, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.settings = settings
+    self.logger = logger
+    // A worker holds one connection while it reads or publishes and one for its heartbeat.
+    let pool = PostgresPool(
+      configuration, maximumConnections: settings.workers * 2 + 2, logger: logger)
+    self.pool = pool
+    workers = (1...max(settings.workers, 1)).map {
+      Worker(pool: pool, name: "worker-\($0)", settings: settings.worker, logger: logger)
+    }
+  }
+
+  package var isDraining: Bool { draining.withLock { $0 } }
+
+  /// Lets current attempts finish and takes no new ones; `serve` then returns.
+  package func drain() async {
+    draining.withLock { $0 = true }
+    logger.notice("draining: current runs finish, no new ones start")
+    await bell.ring()
+  }
+
+  /// Stops current attempts at once; their tasks go back to the queue.
+  package func abort() async {
+    draining.withLock { $0 = true }
+    logger.notice("stopping at once: current runs go back to the queue")
+    for worker in workers { worker.abort() }
+    await bell.ring()
+  }
+
+  /// Serves until drained.
+  ///
+  /// - Throws: `ServiceError` when the database cannot be reached at the start or its schema is not
+  ///   the one this program needs. Later failures of the database are waited out.
+  package func serve() async throws {
+    try await SchemaCheck(pool: pool).verify()
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.schedule() }
+      group.addTask { await self.listen() }
+      await withTaskGroup(of: Void.self) { working in
+        for worker in workers {
+          working.addTask {
+            await worker.run(bell: self.bell) { self.isDraining }
+          }
+        }
+        await working.waitForAll()
+      }
+      group.cancelAll()
+    }
+    await pool.close()
+    logger.notice("stopped")
+  }
+
+  /// Runs what is due and what waits, then returns how each run ended.
+  package func once() async throws -> [Worker.Outcome] {
+    try await SchemaCheck(pool: pool).verify()
+    _ = try await pool.run(ReapLostAttempts())
+    _ = try await Scheduler(pool: pool, logger: logger).decide()
+    let ended = Mutex<[Worker.Outcome]>([])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for worker in workers {
+        group.addTask {
+          while !self.isDraining {
+            if let outcome = try await worker.workOnce() {
+              ended.withLock { $0.append(outcome) }
+            } else {
+              let depth = try await self.pool.run(QueueDepth()).first
+              guard let depth, depth.waiting > 0 else { return }
+              await self.bell.wait(upTo: .milliseconds(500))
+              _ = try await self.pool.run(ReapLostAttempts())
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    await pool.close()
+    return ended.withLock { $0 }
+  }
+
+  private func schedule() async {
+    let scheduler = Scheduler(pool: pool, logger: logger)
+    while !Task.isCancelled {
+      do {
+        if !isDraining {
+          let made = try await scheduler.decide()
+          if !made.isEmpty { await bell.ring() }
+        }
+        let lost = try await pool.run(ReapLostAttempts())
+        for row in lost { logger.warning("run \(row.runID): \(row.text); now \(row.state)") }
+        if lost.contains(where: { $0.state == "retryable" }) { await bell.ring() }
+      } catch is CancellationError {
+        return
+      } catch {
+        logger.warning("the scheduler cannot reach the database, trying again: \(error)")
+      }
+      try? await Task.sleep(for: settings.interval)
+    }
+  }
+
+  /// Keeps a connection that hears of new work and whose lock tells everybody that a daemon lives.
+  private func listen() async {
+    var pause = Duration.milliseconds(200)
+    while !Task.isCancelled {
+      do {
+        let connection = try await PostgresConnection.connect(configuration, logger: logger)
+        _ = try await connection.run(DaemonPresence())
+        pause = .milliseconds(200)
+        await bell.ring()  // whatever was announced while nobody listened
+        for try await _ in try await connection.notifications(on: ["forecast_work"]) {
+          await bell.ring()
+        }
+        await connection.close()
+      } catch is CancellationError {
+        return
+      } catch {
+        logger.debug("the listening connection was lost: \(error)")
+      }
+      try? await Task.sleep(for: pause)
+      pause = min(pause * 2, .seconds(5))
+    }
+  }
+}

@@ -1,0 +1,133 @@
+package import Foundation
+package import Logging
+package import Postgres
+
+/// Asks for a run and, if wanted, sees it through.
+package struct RunRequest: Sendable {
+  private let pool: PostgresPool
+  private let logger: Logger
+  private let settings: Worker.Settings
+
+  package init(pool: PostgresPool, settings: Worker.Settings, logger: Logger) {
+    self.pool = pool
+    self.logger = logger
+    self.settings = settings
+  }
+
+  /// Queues a run of the job's current version.
+  ///
+  /// - Parameter cutoff: as text, see `Cutoff.init(text:timeZone:integerSteps:now:)`; nil: now, or
+  ///   everything for integer steps.
+  package func enqueue(job name: String, cutoff text: String?, now: Date) async throws -> Int64 {
+    let job = try await JobRegistry(pool: pool).find(name)
+    let definition = try JobDefinition(canonicalJSON: job.definition)
+    let cutoff = try Cutoff(
+      text: text, timeZone: definition.zone,
+      integerSteps: definition.source.frequency.isInteger, now: now)
+    guard
+      let runID = try await pool.run(
+        EnqueueRun(jobID: job.jobID, trigger: "manual", cutoff: cutoff)
+      ).first
+    else { throw ServiceError(.internalFault, "the run of \(name) got no number") }
+    return runID
+  }
+
+  /// Waits until the run has ended. When no daemon serves this database, works on it here.
+  ///
+  /// - Parameters:
+  ///   - worker: does the work when nobody else would; nil only waits.
+  ///   - progress: called a few times a second with the run as it stands.
+  /// - Returns: the run as it ended.
+  package func wait(
+    for runID: Int64, worker: Worker?, progress: @Sendable (ListRuns.Row) -> Void
+  ) async throws -> ListRuns.Row {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      defer { group.cancelAll() }
+      if let worker {
+        group.addTask {
+          while !Task.isCancelled {
+            if try await pool.run(CountDaemons()).first == 0 {
+              _ = try await pool.run(ReapLostAttempts())
+              if let outcome = try await worker.workOnce(onlyRun: runID), outcome.state != "retryable"
+              {
+                return
+              }
+            }
+            try await Task.sleep(for: .milliseconds(500))
+          }
+        }
+      }
+      while true {
+        let run = try await find(runID)
+        progress(run)
+        if run.finishedAt != nil { return run }
+        try await Task.sleep(for: .milliseconds(100))
+      }
+    }
+  }
+
+  /// - Throws: `ServiceError.unknownRun`.
+  package func find(_ runID: Int64) async throws -> ListRuns.Row {
+    guard let run = try await pool.run(ListRuns(job: nil, runID: runID, limit: 1)).first else {
+      throw ServiceError(.unknownRun, "there is no run \(runID); see `forecastctl runs`")
+    }
+    return run
+  }
+}
+
+extension Cutoff {
+  /// Reads what a user wrote: a date, a date and time in the job's time zone (`2020-10-28 23:59`,
+  /// seconds optional), an instant with an offset (`2020-10-28T23:59:00+01:00`, `…Z`), or a step.
+  ///
+  /// A date alone means its first instant. nil means `now`, or all steps.
+  package init(text: String?, timeZone: TimeZone, integerSteps: Bool, now: Date) throws {
+    guard let text else {
+      self = integerSteps ? .index(.max) : .at(now)
+      return
+    }
+    if integerSteps {
+      guard let index = Int64(text) else {
+        throw ServiceError(
+          .badArgument,
+          "cutoff \"\(text)\": the series of this job are counted in integer steps, expected a whole number"
+        )
+      }
+      self = .index(index)
+      return
+    }
+    guard let date = Self.instant(text, in: timeZone) else {
+      throw ServiceError(
+        .badArgument,
+        "cutoff \"\(text)\": expected a date (2024-05-31), a time in \(timeZone.identifier) (\"2024-05-31 23:59\") or an instant (2024-05-31T23:59:00+02:00)"
+      )
+    }
+    self = .at(date)
+  }
+
+  private static func instant(_ text: String, in timeZone: TimeZone) -> Date? {
+    let pattern =
+      /(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?/
+    guard let match = text.wholeMatch(of: pattern) else { return nil }
+    var calendar = Calendar(identifier: .gregorian)
+    calendar.timeZone = timeZone
+    if let offset = match.7 {
+      var seconds = 0
+      if offset != "Z" {
+        let digits = offset.filter(\.isNumber).compactMap(\.wholeNumberValue)
+        seconds = (digits[0] * 10 + digits[1]) * 3600 + (digits[2] * 10 + digits[3]) * 60
+        if offset.hasPrefix("-") { seconds = -seconds }
+      }
+      guard let zone = TimeZone(secondsFromGMT: seconds) else { return nil }
+      calendar.timeZone = zone
+    }
+    var parts = DateComponents()
+    parts.year = Int(match.1)
+    parts.month = Int(match.2)
+    parts.day = Int(match.3)
+    parts.hour = match.4.flatMap { Int($0) } ?? 0
+    parts.minute = match.5.flatMap { Int($0) } ?? 0
+    parts.second = match.6.flatMap { Int($0) } ?? 0
+    guard parts.isValidDate(in: calendar) else { return nil }
+    return calendar.date(from: parts)
+  }
+}

@@ -1,0 +1,85 @@
+/// Everything that determines a forecaster's architecture: with the weights it makes a model.
+public struct ForecasterConfiguration: Codable, Sendable, Equatable {
+  /// Registered name of the backbone, such as `lstm`.
+  public var kind: String
+  /// Width `D` of the backbone's state.
+  public var hidden: Int
+  public var layers: Int
+  /// Probability that an output of a layer below the last is dropped in training, 0 ..< 1.
+  public var dropout: Double
+  /// Steps of the past that are read.
+  public var contextLength: Int
+  /// Steps ahead that are forecast, all at once.
+  public var horizon: Int
+  /// Increasing levels in (0, 1).
+  public var quantiles: [Double]
+  /// Season lengths in steps; 1 means none.
+  public var seasonality: [Int]
+
+  public init(
+    kind: String = "lstm", hidden: Int = 64, layers: Int = 1, dropout: Double = 0,
+    contextLength: Int, horizon: Int,
+    quantiles: [Double] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seasonality: [Int] = [1]
+  ) {
+    self.kind = kind
+    self.hidden = hidden
+    self.layers = layers
+    self.dropout = dropout
+    self.contextLength = contextLength
+    self.horizon = horizon
+    self.quantiles = quantiles
+    self.seasonality = seasonality
+  }
+
+  /// - Throws: `ForecasterError.badConfiguration` naming the value, the range and the remedy.
+  public func validate() throws {
+    func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
+      if !holds { throw ForecasterError(.badConfiguration, text()) }
+    }
+    guard Registry.entry(kind) != nil else {
+      throw ForecasterError(
+        .badConfiguration,
+        "unknown model kind \"\(kind)\", expected one of \(Registry.kinds.joined(separator: ", "))")
+    }
+    try require((1...4096).contains(hidden), "hidden is \(hidden), expected 1 to 4096")
+    try require((1...16).contains(layers), "layers is \(layers), expected 1 to 16")
+    try require(dropout >= 0 && dropout < 1, "dropout is \(dropout), expected at least 0, below 1")
+    try require(contextLength >= 2, "contextLength is \(contextLength), expected at least 2")
+    try require(horizon >= 1, "horizon is \(horizon), expected at least 1")
+    try require(!quantiles.isEmpty, "there are no quantiles")
+    try require(
+      zip(quantiles, quantiles.dropFirst()).allSatisfy(<)
+        && quantiles.allSatisfy { $0 > 0 && $0 < 1 },
+      "quantiles must increase and lie between 0 and 1, found \(quantiles)")
+    try require(
+      seasonality.allSatisfy { $0 >= 1 }, "seasonality must be at least 1, found \(seasonality)")
+  }
+
+  /// Seasons that the context can hold at least once.
+  public var usableSeasons: [Int] {
+    seasonality.filter { $0 > 1 && $0 <= contextLength }
+  }
+
+  /// Inputs `F` of every step: see `WindowFeatures`.
+  public var featureCount: Int {
+    2 + usableSeasons.count + 2 * seasonality.filter { $0 > 1 }.count
+  }
+
+  /// Candidates `K` of the linear start: see `SeasonalSkip`.
+  public var skipCount: Int { 1 + usableSeasons.count * 2 }
+}
+
+/// What can be wrong with a forecaster, in one sentence.
+public struct ForecasterError: Error, Sendable, CustomStringConvertible {
+  public enum Code: String, Sendable { case badConfiguration, badWeights }
+
+  public let code: Code
+  public let message: String
+  public var isTransient: Bool { false }
+  public var description: String { message }
+
+  public init(_ code: Code, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+}

@@ -1,0 +1,148 @@
+public import NumericsCore
+
+/// Turns windows of series into the numbers a model reads.
+///
+/// Inputs of a step: the scaled value (0 where missing), whether it is observed, the scaled value one
+/// season earlier for every season that the context holds, and sine and cosine of the phase within every
+/// season. All come from the window itself and its position on the grid.
+public struct WindowFeatures: Sendable {
+  let configuration: ForecasterConfiguration
+
+  public init(_ configuration: ForecasterConfiguration) { self.configuration = configuration }
+
+  /// Windows, time-major, ready for a backbone.
+  public final class Batch<Element: Real> {
+    /// `[T, B, F]`.
+    public let inputs = Buffer<Element>(0)
+    /// `[B, H, K]`: the candidates of the linear start, scaled.
+    public let candidates = Buffer<Element>(0)
+    /// `[B, H]`, scaled, NaN where there is none.
+    public let targets = Buffer<Element>(0)
+    public internal(set) var scalers: [WindowScaler] = []
+    public internal(set) var capacity = 0
+
+    public init() {}
+  }
+
+  /// Sizes `batch` for `count` windows.
+  public func prepare<Element>(_ batch: Batch<Element>, count: Int) {
+    let T = configuration.contextLength
+    batch.inputs.reserve(T * count * configuration.featureCount)
+    batch.candidates.reserve(count * configuration.horizon * configuration.skipCount)
+    batch.targets.reserve(count * configuration.horizon)
+    batch.capacity = count
+    batch.scalers = [WindowScaler](repeating: WindowScaler([]), count: count)
+  }
+
+  /// Fills row `row` of a prepared batch with the window that ends before `end`.
+  ///
+  /// - Parameters:
+  ///   - values: one series, oldest first, NaN where missing.
+  ///   - firstOrdinal: grid ordinal of `values[0]`.
+  ///   - end: the window covers the `contextLength` steps before `values[end]`; steps before the start of
+  ///     the series count as missing. Targets are `values[end...]` as far as they exist.
+  public func fill<Element>(
+    _ batch: Batch<Element>, row: Int, values: UnsafeBufferPointer<Double>, firstOrdinal: Int,
+    end: Int
+  ) {
+    let T = configuration.contextLength
+    let H = configuration.horizon
+    let B = batch.capacity
+    let F = configuration.featureCount
+    let start = end - T
+    let from = max(start, 0)
+    let scaler = WindowScaler(UnsafeBufferPointer(rebasing: values[from..<end]))
+    batch.scalers[row] = scaler
+    let inverse = 1 / scaler.scale
+    func value(_ position: Int) -> Double? {
+      guard position >= from, position < end else { return nil }
+      let value = values[position]
+      return value.isNaN ? nil : (value - scaler.location) * inverse
+    }
+
+    let usable = configuration.usableSeasons
+    let seasons = configuration.seasonality.filter { $0 > 1 }
+    for t in 0..<T {
+      let x = batch.inputs.base + (t * B + row) * F
+      let position = start + t
+      let now = value(position)
+      x[0] = Element(now ?? 0)
+      x[1] = now == nil ? 0 : 1
+      var k = 2
+      for season in usable {
+        x[k] = Element(value(position - season) ?? 0)
+        k += 1
+      }
+      for season in seasons {
+        let phase = Double((firstOrdinal + position) %% season) / Double(season)
+        x[k] = Element(Trigonometry.sine(phase))
+        x[k + 1] = Element(Trigonometry.cosine(phase))
+        k += 2
+      }
+    }
+    fillCandidates(batch, row: row, end: end, from: from, usable: usable, value)
+    for h in 0..<H {
+      let position = end + h
+      let target = position < values.count ? values[position] : .nan
+      batch.targets.base[row * H + h] = Element((target - scaler.location) * inverse)
+    }
+  }
+
+  /// Last value; for every season the value of the same phase in the last season, plain and moved by the
+  /// change of level between the last two seasons.
+  private func fillCandidates<Element>(
+    _ batch: Batch<Element>, row: Int, end: Int, from: Int, usable: [Int],
+    _ value: (Int) -> Double?
+  ) {
+    let H = configuration.horizon
+    let K = configuration.skipCount
+    var last = 0.0
+    for position in stride(from: end - 1, through: from, by: -1) {
+      if let found = value(position) {
+        last = found
+        break
+      }
+    }
+    for h in 0..<H {
+      batch.candidates.base[(row * H + h) * K] = Element(last)
+    }
+    for (index, season) in usable.enumerated() {
+      let drift = self.drift(end: end, season: season, value)
+      for h in 0..<H {
+        // The newest observation of this phase; older seasons stand in for a missing one.
+        var position = end + h - season * (h / season + 1)
+        var found = value(position)
+        var seasonsAhead = h / season + 1
+        while found == nil, position - season >= from {
+          position -= season
+          seasonsAhead += 1
+          found = value(position)
+        }
+        let out = batch.candidates.base + (row * H + h) * K + 1 + 2 * index
+        out[0] = Element(found ?? last)
+        out[1] = Element((found ?? last) + (found == nil ? 0 : drift * Double(seasonsAhead)))
+      }
+    }
+  }
+
+  /// Mean change from one season to the next over the last two, from phases observed in both.
+  private func drift(end: Int, season: Int, _ value: (Int) -> Double?) -> Double {
+    var sum = 0.0
+    var count = 0
+    for position in (end - season)..<end {
+      if let now = value(position), let before = value(position - season) {
+        sum += now - before
+        count += 1
+      }
+    }
+    return count * 2 > season ? sum / Double(count) : 0
+  }
+}
+
+infix operator %% : MultiplicationPrecedence
+
+/// Remainder with the sign of the divisor: a phase, also before the grid's anchor.
+func %% (value: Int, divisor: Int) -> Int {
+  let rest = value % divisor
+  return rest < 0 ? rest + divisor : rest
+}

@@ -1,0 +1,51 @@
+/// Contiguous, 64-byte aligned numbers with one owner: what kernels work on.
+///
+/// Not copied on assignment and never grown in an inner loop. Not synchronised: one thread writes at
+/// a time, which `parallel(count:_:)` keeps by giving each worker buffers of its own.
+public final class Buffer<Element: Real>: @unchecked Sendable {  // see above
+  public private(set) var base: UnsafeMutablePointer<Element>
+  public private(set) var count: Int
+
+  /// - Parameter count: elements, all zero at first.
+  public init(_ count: Int) {
+    self.count = count
+    base = Self.allocate(count)
+  }
+
+  public convenience init(_ values: [Element]) {
+    self.init(values.count)
+    for (position, value) in values.enumerated() { base[position] = value }
+  }
+
+  deinit { UnsafeMutableRawPointer(base).deallocate() }
+
+  private static func allocate(_ count: Int) -> UnsafeMutablePointer<Element> {
+    let bytes = max(count, 1) * MemoryLayout<Element>.stride
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let base = raw.bindMemory(to: Element.self, capacity: max(count, 1))
+    base.initialize(repeating: 0, count: max(count, 1))
+    return base
+  }
+
+  public subscript(position: Int) -> Element {
+    get { base[position] }
+    set { base[position] = newValue }
+  }
+
+  /// Makes room for at least `wanted` elements; what was there is lost when it had to grow.
+  public func reserve(_ wanted: Int) {
+    guard wanted > count else { return }
+    UnsafeMutableRawPointer(base).deallocate()
+    base = Self.allocate(wanted)
+    count = wanted
+  }
+
+  public func zero(_ length: Int? = nil) { base.update(repeating: 0, count: length ?? count) }
+
+  public func copy(from other: Buffer<Element>) {
+    precondition(other.count == count)
+    base.update(from: other.base, count: count)
+  }
+
+  public var array: [Element] { Array(UnsafeBufferPointer(start: base, count: count)) }
+}

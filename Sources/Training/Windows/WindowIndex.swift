@@ -1,0 +1,70 @@
+import NumericsCore
+
+/// All training windows of a panel, counted and not copied: window `n` is found by binary search.
+///
+/// A window is a series and the position where its context ends and its targets begin. The last
+/// `heldOut` steps of a series long enough to spare them serve as validation and are no training target.
+struct WindowIndex: Sendable {
+  /// Windows before each series; one entry more than series.
+  private let before: [Int]
+  private let first: [Int]
+  let count: Int
+  /// Series and end of context of the validation windows.
+  let validation: [(series: Int, end: Int)]
+
+  /// - Parameters:
+  ///   - validationWindows: windows held out at the end of each series; 0 trains on everything.
+  ///   - minimumContext: observed steps that a context needs.
+  init(
+    _ panel: Panel, horizon: Int, contextLength: Int, validationWindows: Int, minimumContext: Int
+  ) {
+    var before = [0]
+    var first: [Int] = []
+    var validation: [(series: Int, end: Int)] = []
+    before.reserveCapacity(panel.count + 1)
+    first.reserveCapacity(panel.count)
+    for series in 0..<panel.count {
+      let range = panel.range(of: series)
+      let length = range.count
+      // Contexts end at `start` at the earliest and targets need not be complete at the end.
+      let start = Self.start(panel, range, minimumContext)
+      let heldOut = validationWindows * horizon
+      let spares = heldOut > 0 && length - heldOut >= start + horizon
+      let end = spares ? length - heldOut : length  // targets lie before `end`
+      // Late windows with few targets left would overweight the first steps: ask for half a horizon.
+      let lastStart = end - max(1, (horizon + 1) / 2)
+      let windows = max(0, lastStart - start + 1)
+      before.append(before[series] + windows)
+      first.append(start)
+      if spares {
+        for window in 0..<validationWindows {
+          validation.append((series, length - heldOut + window * horizon))
+        }
+      }
+    }
+    self.before = before
+    self.first = first
+    self.validation = validation
+    count = before.last!
+  }
+
+  /// The earliest position with `minimum` observations before it.
+  private static func start(_ panel: Panel, _ range: Range<Int>, _ minimum: Int) -> Int {
+    var seen = 0
+    for position in range where !panel.values[position].isNaN {
+      seen += 1
+      if seen == minimum { return position - range.lowerBound + 1 }
+    }
+    return range.count + 1
+  }
+
+  func window(_ number: Int) -> (series: Int, end: Int) {
+    var low = 0
+    var high = before.count - 1
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if before[middle] <= number { low = middle } else { high = middle }
+    }
+    return (low, first[low] + number - before[low])
+  }
+}
