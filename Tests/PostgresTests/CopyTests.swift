@@ -99,12 +99,14 @@ struct CopyTests {
         }
       }
       await #expect(throws: Refusal.self) {
-        try await connection.copyIn("COPY t FROM STDIN (FORMAT binary)", next: { writer in
-          if writer.rowCount == 20_000 { throw Refusal() }
-          try writer.row(1)
-          writer.write(1)
-          return true
-        })
+        try await connection.copyIn(
+          "COPY t FROM STDIN (FORMAT binary)",
+          next: { writer in
+            if writer.rowCount == 20_000 { throw Refusal() }
+            try writer.row(1)
+            writer.write(1)
+            return true
+          })
       }
       #expect(try await connection.query("SELECT * FROM t").isEmpty)
     }
@@ -120,12 +122,14 @@ struct CopyTests {
         let error = await failure {
           let sql = "COPY t FROM STDIN (FORMAT binary)"
           if isSynchronous {
-            try await connection.copyIn(sql, next: { writer in
-              guard writer.rowCount < limit else { return false }
-              try writer.row(1)
-              writer.write(written.next())
-              return true
-            })
+            try await connection.copyIn(
+              sql,
+              next: { writer in
+                guard writer.rowCount < limit else { return false }
+                try writer.row(1)
+                writer.write(written.next())
+                return true
+              })
           } else {
             try await connection.copyIn(sql) { writer in
               for _ in 0..<limit {
@@ -206,12 +210,14 @@ struct CopyTests {
       await #expect(throws: CancellationError.self) { try await out.value }
       let (startedIn, signalIn) = AsyncStream.makeStream(of: Void.self)
       let into = Task {
-        try await connection.copyIn("COPY t FROM STDIN (FORMAT binary)", next: { writer in
-          try writer.row(1)
-          writer.write(1)
-          if writer.rowCount == 100_000 { signalIn.yield() }
-          return true
-        })
+        try await connection.copyIn(
+          "COPY t FROM STDIN (FORMAT binary)",
+          next: { writer in
+            try writer.row(1)
+            writer.write(1)
+            if writer.rowCount == 100_000 { signalIn.yield() }
+            return true
+          })
       }
       for await _ in startedIn { break }
       into.cancel()
@@ -232,7 +238,9 @@ struct CopyTests {
         let error = await failure { try await connection.copyIn(sql) { _ in } }
         #expect(error?.code == .misuse, "\(sql)")
       }
-      let unknown = await failure { try await connection.copyOut("COPY nowhere TO STDOUT") { _ in } }
+      let unknown = await failure {
+        try await connection.copyOut("COPY nowhere TO STDOUT") { _ in }
+      }
       #expect(unknown?.sqlState == "42P01")
     }
   }

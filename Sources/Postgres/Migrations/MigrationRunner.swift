@@ -83,7 +83,9 @@ package struct MigrationRunner: Sendable {
   @discardableResult
   package func migrate(
     _ connection: PostgresConnection, build: String,
-    progress: @Sendable (_ migration: Migration, _ position: Int, _ count: Int) -> Void = { _, _, _ in }
+    progress: @Sendable (_ migration: Migration, _ position: Int, _ count: Int) -> Void = {
+      _, _, _ in
+    }
   ) async throws -> [Migration] {
     try await connection.execute("SELECT pg_advisory_lock($1)", [lockKey])
     do {
@@ -99,7 +101,9 @@ package struct MigrationRunner: Sendable {
   @discardableResult
   package func migrate(
     _ pool: PostgresPool, build: String,
-    progress: @Sendable (_ migration: Migration, _ position: Int, _ count: Int) -> Void = { _, _, _ in }
+    progress: @Sendable (_ migration: Migration, _ position: Int, _ count: Int) -> Void = {
+      _, _, _ in
+    }
   ) async throws -> [Migration] {
     try await pool.withConnection {
       try await migrate($0, build: build, progress: progress)
