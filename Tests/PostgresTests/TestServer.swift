@@ -211,3 +211,11 @@ nonisolated(nonsending) func failure<R>(
     return error as? PostgresError
   }
 }
+
+/// Expects the connection to answer.
+nonisolated(nonsending) func expectUsable(
+  _ connection: PostgresConnection, sourceLocation: SourceLocation = #_sourceLocation
+) async throws {
+  let answer: Int = try await connection.query("SELECT $1", [17])[0].decode(0)
+  #expect(answer == 17, sourceLocation: sourceLocation)
+}

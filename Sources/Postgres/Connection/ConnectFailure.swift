@@ -10,7 +10,7 @@ enum ConnectFailure {
     var lines: [String] = []
     for line in text.split(separator: "\n") where !line.hasPrefix("LOCATION:") {
       var line = String(line)
-      if let match = line.firstMatch(of: #/: +([0-9A-Z]{5}): /#) {
+      if let match = line.firstMatch(of: #/:  ([0-9A-Z]{5}): /#) {
         sqlState = String(match.1)
         line.replaceSubrange(match.range, with: ": ")
       }

@@ -2,18 +2,18 @@
 ///
 /// It decides what may be sent when, which results are delivered and which are thrown away, when a cancel request is
 /// sent (once, and never so late that it would hit the next statement), and what a lost connection means.
-struct ConnectionMachine: Sendable, Equatable {
-  enum Operation: Sendable, Equatable {
+package struct ConnectionMachine: Sendable, Equatable {
+  package enum Operation: Sendable, Equatable {
     case query, script, copyOut, copyIn, stream
     /// BEGIN, ROLLBACK and the like: small, and not to be cancelled half-way.
     case control
     case commit
     case pipeline
 
-    var isCancellable: Bool { self != .control && self != .commit }
+    package var isCancellable: Bool { self != .control && self != .commit }
   }
 
-  enum State: Sendable, Equatable {
+  package enum State: Sendable, Equatable {
     case connecting, idle
     /// A request is on its way or its results are coming.
     case running(Operation)
@@ -28,13 +28,13 @@ struct ConnectionMachine: Sendable, Equatable {
     case closed
   }
 
-  enum ResultKind: Sendable, Equatable {
+  package enum ResultKind: Sendable, Equatable {
     case rows, row, done, copyIn, copyOut
     case failed(isFatal: Bool)
     case aborted, synchronised
   }
 
-  enum Event: Sendable, Equatable {
+  package enum Event: Sendable, Equatable {
     case connected
     case began(Operation)
     case result(ResultKind)
@@ -44,13 +44,16 @@ struct ConnectionMachine: Sendable, Equatable {
     case copyEnded
     case cancelRequested
     case cancelSent
+    /// Some time after a cancel request the operation still goes on: the request may have reached the server before
+    /// the statement did.
+    case cancelUnanswered
     /// The consumer gave up.
     case abandoned
     case connectionLost
     case closeRequested
   }
 
-  enum Action: Sendable, Equatable {
+  package enum Action: Sendable, Equatable {
     case none
     /// Give the result to whoever runs the operation.
     case deliver
@@ -65,17 +68,19 @@ struct ConnectionMachine: Sendable, Equatable {
     case drop
   }
 
-  private(set) var state: State = .connecting
+  package private(set) var state: State = .connecting
   /// A cancel request was sent and its outcome is not known yet.
-  private(set) var isCancelInFlight = false
-  private var wasCancelled = false
+  package private(set) var isCancelInFlight = false
+  package private(set) var wasCancelled = false
   /// The operation that was running when the connection was lost.
-  private(set) var lostDuring: Operation?
+  package private(set) var lostDuring: Operation?
 
-  var isIdle: Bool { state == .idle }
-  var isClosed: Bool { state == .closed }
+  package init() {}
 
-  var operation: Operation? {
+  package var isIdle: Bool { state == .idle }
+  package var isClosed: Bool { state == .closed }
+
+  package var operation: Operation? {
     switch state {
     case .running(let operation), .copyingOut(let operation), .draining(let operation): operation
     case .copyingIn: .copyIn
@@ -84,11 +89,11 @@ struct ConnectionMachine: Sendable, Equatable {
   }
 
   /// What an operation that ends with the connection has to report.
-  var codeWhenLost: PostgresError.Code {
+  package var codeWhenLost: PostgresError.Code {
     lostDuring == .commit ? .commitUnknown : .connectionLost
   }
 
-  mutating func handle(_ event: Event) -> Action {
+  package mutating func handle(_ event: Event) -> Action {
     switch event {
     case .connected:
       precondition(state == .connecting, "connected twice")
@@ -111,6 +116,10 @@ struct ConnectionMachine: Sendable, Equatable {
       guard state == .awaitingCancel else { return .none }
       state = .idle
       return .finish
+    case .cancelUnanswered:
+      guard operation != nil, wasCancelled, !isCancelInFlight else { return .none }
+      isCancelInFlight = true
+      return .sendCancel
     case .abandoned:
       switch state {
       case .running(let operation), .copyingOut(let operation):

@@ -16,6 +16,8 @@ package struct PostgresPipeline {
 
   var entries: [Entry] = []
 
+  package init() {}
+
   /// Adds a prepared statement.
   @discardableResult
   package mutating func add<S: PostgresStatement>(_ statement: S) -> Slot<S.Row> {

@@ -25,6 +25,8 @@ package actor PostgresConnection {
   /// Names prepared on this session, with their texts.
   var prepared: [String: String] = [:]
   var transactionDepth = 0
+  /// When the running operation was first asked to stop.
+  private var cancelStart: ContinuousClock.Instant?
   /// Of the COPY that is being streamed, if any.
   var copyParser = CopyParser()
   /// A statement that was not meant to be one turned out to be a COPY.
@@ -134,6 +136,7 @@ package actor PostgresConnection {
       guard !machine.isClosed, raw != nil else { throw lost() }
       watcher?.clearWake()
       copyWasRefused = false
+      cancelStart = nil
       _ = machine.handle(.began(operation))
     } catch {
       leave()
@@ -200,10 +203,15 @@ package actor PostgresConnection {
     }
   }
 
+  /// Longest that a server may take over a cancel request before its session is given up.
+  private static let cancelPatience = Duration.seconds(10)
+
   private func sendCancel() {
     guard let pointer = raw, let cancel = CancelOwner(pointer) else { return }
     let token = running
     let request = CancelRequest(cancel)
+    let start = cancelStart ?? .now
+    cancelStart = start
     DispatchQueue.global().async {
       request.send()
       self.executor.queue.async {
@@ -213,11 +221,20 @@ package actor PostgresConnection {
         }
       }
     }
-    // A server that does not react to a cancel request is not waited for.
-    executor.queue.asyncAfter(deadline: .now() + 10) { [weak self] in
+    if let token { awaitCancel(of: token, since: start) }
+  }
+
+  /// Sends the cancel request again while the operation goes on, and gives the session up in the end.
+  private func awaitCancel(of token: OperationToken, since start: ContinuousClock.Instant) {
+    executor.queue.asyncAfter(deadline: .now() + 0.25) { [weak self] in
       self?.assumeIsolated { connection in
-        if let token, connection.running === token, token.isCancelled {
+        guard connection.running === token, connection.machine.wasCancelled else { return }
+        if .now - start > Self.cancelPatience {
           connection.drop("the server did not answer a cancel request", .connectionLost)
+        } else if connection.machine.handle(.cancelUnanswered) == .sendCancel {
+          connection.sendCancel()
+        } else {
+          connection.awaitCancel(of: token, since: start)
         }
       }
     }

@@ -12,6 +12,8 @@ final class SocketWatcher: @unchecked Sendable {  // every member is used on `qu
     static let write = Interest(rawValue: 2)
   }
 
+  private let queue: DispatchQueue
+  private let descriptor: Int32
   private let readSource: any DispatchSourceRead
   private let writeSource: any DispatchSourceWrite
   private var readArmed = false
@@ -30,6 +32,8 @@ final class SocketWatcher: @unchecked Sendable {  // every member is used on `qu
       close(forReading)
       return nil
     }
+    self.queue = queue
+    descriptor = forReading
     readSource = DispatchSource.makeReadSource(fileDescriptor: forReading, queue: queue)
     writeSource = DispatchSource.makeWriteSource(fileDescriptor: forWriting, queue: queue)
     readSource.setCancelHandler { close(forReading) }
@@ -102,6 +106,13 @@ final class SocketWatcher: @unchecked Sendable {  // every member is used on `qu
       writeArmed = true
       writeSource.resume()
     }
+    if isHungUp { queue.async { [weak self] in self?.fired() } }
+  }
+
+  /// A dispatch source reports a hang-up once and is dead from then on, but data may still be read after it.
+  private var isHungUp: Bool {
+    var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+    return poll(&entry, 1, 0) > 0
   }
 
   private func fired() {
