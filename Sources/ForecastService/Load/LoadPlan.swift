@@ -93,7 +93,7 @@ struct LoadPlan: Equatable {
       throw fail("column \(nameless + 1) has no name to call its series by")
     }
     valueNames =
-      isWide || values.count == 1 ? [options.valueColumn] : values.map { header[$0] }
+      isWide || values.count == 1 ? [options.valueColumn] : values.map { header[$0].lowercased() }
     let target = [options.seriesColumn, options.timeColumn] + valueNames
     guard Set(target).count == target.count, !target.contains("") else {
       throw LoadError(
