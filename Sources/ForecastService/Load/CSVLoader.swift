@@ -28,6 +28,11 @@ package struct CSVLoader {
     try self.init(source: FileSource(path: path), name: path, options: options)
   }
 
+  /// Reads bytes that are already in memory; `name` stands for them in errors.
+  package init(bytes: [UInt8], name: String, options: LoadOptions) throws {
+    try self.init(source: MemorySource(bytes), name: name, options: options)
+  }
+
   init(source: any ByteSource, name: String, options: LoadOptions) throws {
     file = name
     self.options = options
@@ -38,32 +43,43 @@ package struct CSVLoader {
     decimalMark = options.decimalComma ? UInt8(ascii: ",") : UInt8(ascii: ".")
 
     var raw = source
-    let first = try Self.head(&raw, atLeast: 2)
+    let first = try Self.head(&raw, count: 2)
     var text: any ByteSource = PrefixedSource(first, then: raw)
     if first.starts(with: GzipSource.magic) { text = try GzipSource(text, name: name) }
-    let head = try Self.head(&text, atLeast: CSVReader.chunk)
-    let isWhole = head.count < CSVReader.chunk
-
+    var head = try Self.head(&text, count: CSVReader.chunk)
+    var isWhole = head.count < CSVReader.chunk
     let delimiter = try Self.delimiter(of: head, options: options, file: name)
-    var sample = CSVReader(MemorySource(head), name: name, delimiter: delimiter)
-    var reader = CSVReader(PrefixedSource(head, then: text), name: name, delimiter: delimiter)
-    guard try reader.next() else {
-      throw LoadError(.malformed, file: name, "is empty; the first line must name the columns")
-    }
-    let header = reader.starts.indices.map { Self.trimmed(reader.text($0)) }
-    let plan = try LoadPlan(header: header, options: options, file: name)
-    self.reader = reader
-    self.plan = plan
-    wideNames = plan.isWide ? plan.values.map { Array(header[$0].utf8) } : []
     let parser = LoadTimeParser(timeZone: options.timeZone)
-    self.parser = parser
-    if let chosen = options.timeType {
-      timeType = chosen
-    } else {
-      _ = try sample.next()
-      var joined: [UInt8] = []
-      timeType = Self.detect(&sample, plan, parser, isWhole: isWhole, joined: &joined)
+    var found: LoadTimeType?
+    var plan: LoadPlan?
+    while true {
+      var sample = CSVReader(MemorySource(head), name: name, delimiter: delimiter)
+      do {
+        guard try sample.next() else {
+          throw LoadError(.malformed, file: name, "is empty; the first line must name the columns")
+        }
+        let header = sample.starts.indices.map { Self.trimmed(sample.text($0)) }
+        plan = try LoadPlan(header: header, options: options, file: name)
+        found = options.timeType ?? Self.detect(&sample, header, plan?.time ?? [], parser)
+      } catch  where !isWhole && head.count < CSVReader.recordLimit {
+        // A first record that long may only look broken where it is cut.
+        plan = nil
+      }
+      if plan != nil, found != nil { break }
+      if isWhole || head.count >= CSVReader.recordLimit { break }
+      let more = try Self.head(&text, count: CSVReader.recordLimit)
+      isWhole = more.count < CSVReader.recordLimit
+      head += more
     }
+    guard let plan else {
+      throw LoadError(.malformed, file: name, line: 1, "the header cannot be read")
+    }
+    self.plan = plan
+    self.parser = parser
+    timeType = found ?? .timestamptz
+    wideNames = plan.isWide ? plan.values.map { Array(plan.header[$0].utf8) } : []
+    reader = CSVReader(PrefixedSource(head, then: text), name: name, delimiter: delimiter)
+    _ = try reader.next()
   }
 
   package var progress: LoadProgress {
@@ -220,8 +236,8 @@ package struct CSVLoader {
 
 /// Looking at the beginning of a file.
 extension CSVLoader {
-  private static func head(_ source: inout any ByteSource, atLeast count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: max(count, 4096))
+  private static func head(_ source: inout any ByteSource, count: Int) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
     var filled = 0
     while filled < count {
       let read = try source.read(into: &bytes, from: filled)
@@ -263,27 +279,22 @@ extension CSVLoader {
   }
 
   /// Integers, days or instants, from the first rows; days and instants together are instants.
+  /// Nil where no row tells. Errors are left to the real reader: the sample may be cut anywhere.
   private static func detect(
-    _ sample: inout CSVReader, _ plan: LoadPlan, _ parser: LoadTimeParser, isWhole: Bool,
-    joined: inout [UInt8]
-  ) -> LoadTimeType {
+    _ sample: inout CSVReader, _ header: [String], _ time: [Int], _ parser: LoadTimeParser
+  ) -> LoadTimeType? {
     var type: LoadTimeType?
+    var joined: [UInt8] = []
     for _ in 0..<sampleRows {
-      // The sample may end in the middle of a record; the real reader tells errors.
-      guard (try? sample.next()) == true else { break }
-      join(sample, plan.time, into: &joined)
-      guard let shape = parser.shape(joined.span, 0, joined.count) else {
-        if !isWhole, sample.starts.count != plan.header.count { break }
-        continue
-      }
-      switch (type, shape) {
+      guard (try? sample.next()) == true, sample.starts.count == header.count else { break }
+      join(sample, time, into: &joined)
+      switch (type, parser.shape(joined.span, 0, joined.count)) {
       case (nil, .integer): type = .bigint
       case (nil, .day): type = .date
-      case (nil, .instant), (.date, .instant): type = .timestamptz
+      case (nil, .instant), (.date, .instant): return .timestamptz
       default: break
       }
-      if type == .timestamptz { break }
     }
-    return type ?? .timestamptz
+    return type
   }
 }

@@ -24,7 +24,8 @@ package struct LoadOptions: Sendable {
   package var seriesName: String?
   /// The time column; several (a date and a time of day) are joined with a blank.
   package var time: [String] = []
-  /// The value columns. Long form: one is stored as `value`, several under their own names.
+  /// The value columns. Long form: one is stored as `value`, several under their own
+  /// names in small letters.
   /// Wide form: the columns to melt; empty takes every other column.
   package var values: [String] = []
   /// Every value column is a series of its own.

@@ -27,7 +27,8 @@ struct LoadPlan: Equatable {
     func index(_ name: String, _ option: String) throws -> Int {
       if let found = header.firstIndex(of: name) { return found }
       var message = "\(option) '\(name)' is not a column of the file"
-      if let near = NearestName.of(name, in: header) { message += "; did you mean '\(near)'?" }
+      let near = NearestName.of(name, in: header)
+      message += near.map { "; did you mean '\($0)'?" } ?? "."
       throw fail(message + " The file has: \(Self.list(header))")
     }
     func usual(_ names: [String]) -> Int? {
@@ -93,7 +94,7 @@ struct LoadPlan: Equatable {
       throw fail("column \(nameless + 1) has no name to call its series by")
     }
     valueNames =
-      isWide || values.count == 1 ? [options.valueColumn] : values.map { header[$0] }
+      isWide || values.count == 1 ? [options.valueColumn] : values.map { header[$0].lowercased() }
     let target = [options.seriesColumn, options.timeColumn] + valueNames
     guard Set(target).count == target.count, !target.contains("") else {
       throw LoadError(
@@ -115,7 +116,7 @@ enum NearestName {
   static func of(_ name: String, in candidates: [String]) -> String? {
     let ranked = candidates.map { ($0, distance(name.lowercased(), $0.lowercased())) }
     guard let best = ranked.min(by: { $0.1 < $1.1 }) else { return nil }
-    return best.1 <= max(1, name.count / 3) ? best.0 : nil
+    return best.1 <= (name.count < 4 ? 1 : max(2, name.count / 3)) ? best.0 : nil
   }
 
   /// Levenshtein distance.
