@@ -43,6 +43,8 @@ package struct TemporaryDatabase: Sendable {
   /// The superuser in this database.
   package var address: ClusterAddress { server.address.with(database: name) }
 
+  package var configuration: PostgresConfiguration { address.configuration }
+
   private static let counter = Atomic(0)
 
   fileprivate static func nextNumber() -> Int {

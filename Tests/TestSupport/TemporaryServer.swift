@@ -31,6 +31,7 @@ package final class TemporaryServer: Sendable {
 
   /// The superuser in the database `postgres`.
   package let address: ClusterAddress
+  package var configuration: PostgresConfiguration { address.configuration }
   package let directory: TemporaryDirectory
   package var dataDirectory: String { process.dataDirectory }
 

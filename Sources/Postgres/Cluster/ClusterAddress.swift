@@ -27,6 +27,12 @@ package struct ClusterAddress: Sendable, Equatable {
       socketDirectory: socketDirectory, port: port, user: user, database: database)
   }
 
+  /// How the client connects.
+  package var configuration: PostgresConfiguration {
+    PostgresConfiguration(
+      socketDirectory: socketDirectory, port: port, user: user, database: database)
+  }
+
   /// A connection URL that `psql` and every libpq program understand.
   package var url: String {
     func escape(_ text: String) -> String {

@@ -24,10 +24,7 @@ package struct ClusterError: Error, Sendable, Equatable {
     case stopFailed
   }
 
-  /// Who has to act.
-  package enum Fault: String, Sendable {
-    case configuration, database, us
-  }
+  package typealias Fault = PostgresError.Fault
 
   package let code: Code
   package let message: String

@@ -17,6 +17,9 @@ package struct ClusterPrograms: Sendable, Equatable {
   var initdb: String { directory + "/initdb" }
   var postgres: String { directory + "/postgres" }
 
+  /// The oldest version the client and the schema are written for.
+  package static let minimumMajor = 15
+
   /// Folders of distributions that keep several versions side by side; `*` stands for the version.
   package static let standardFolders = [
     "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/lib/postgresql*/bin",
@@ -56,7 +59,15 @@ package struct ClusterPrograms: Sendable, Equatable {
           + "(apt-get install postgresql), set FORECAST_PG_BIN to a folder that holds initdb and "
           + "postgres, or name a database of your own in FORECAST_DATABASE_URL.")
     }
-    guard let wanted else { return highest }
+    guard let wanted else {
+      guard highest.major >= minimumMajor else {
+        throw ClusterError(
+          .programsMissing,
+          "PostgreSQL \(minimumMajor) or newer is needed, and \(highest.directory) is version "
+            + "\(highest.major): install a newer package postgresql, or set FORECAST_PG_BIN.")
+      }
+      return highest
+    }
     guard let match = found.first(where: { $0.major == wanted }) else {
       throw ClusterError(
         .versionMismatch,

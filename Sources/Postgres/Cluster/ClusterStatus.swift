@@ -14,13 +14,15 @@ package struct ClusterStatus: Sendable, Equatable {
   package let pid: Int32?
   /// When that server started; `nil` unless one lives.
   package let startedAt: Date?
-  /// The major version of the data directory; `nil` where there is none.
-  package let version: Int?
+  /// The major version of the data directory, such as "15"; `nil` where there is none.
+  package let version: String?
   /// Space taken by data and logs; 0 where they may not be read.
-  package let sizeBytes: Int64
-  /// Where it listens, or would listen.
-  package let address: ClusterAddress
+  package let bytes: Int64
+  /// Where it listens, or will listen when started; `nil` where there is no cluster.
+  package let address: ClusterAddress?
   package let logDirectory: String
+
+  package var isRunning: Bool { state == .running }
 
   static func inspect(_ cluster: EmbeddedCluster) throws -> ClusterStatus {
     let layout = cluster.layout
@@ -39,7 +41,8 @@ package struct ClusterStatus: Sendable, Equatable {
       }
     return ClusterStatus(
       state: state, directory: layout.directory, pid: file?.pid, startedAt: file?.startedAt,
-      version: version, sizeBytes: size(of: layout.directory), address: cluster.address(of: file),
+      version: version.map(String.init), bytes: size(of: layout.directory),
+      address: version == nil ? nil : cluster.address(of: file),
       logDirectory: layout.logs)
   }
 

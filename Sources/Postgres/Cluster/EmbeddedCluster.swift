@@ -53,17 +53,27 @@ package final class EmbeddedCluster: Sendable {
     return (value("HOME") ?? NSHomeDirectory()) + "/.local/share/forecast"
   }
 
+  /// The cluster of this user, in the default directory.
+  package static func atDefaultDirectory(
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) -> EmbeddedCluster {
+    EmbeddedCluster(
+      directory: defaultDirectory(environment: environment), environment: environment)
+  }
+
   /// Returns once the server answers and the database exists, creating and starting what is missing.
-  /// - Parameter progress: called on another thread for every step that takes noticeable time; not
-  ///   at all when the server already runs.
+  /// - Parameter progress: given a line for the user at every step that takes noticeable time, on
+  ///   another thread; not called at all when the server already runs.
   /// - Throws: `ClusterError`; `CancellationError` when the task is cancelled while waiting, in
   ///   which case a server that was already started comes up on its own.
   @discardableResult
   package func ensureRunning(
-    progress: @escaping @Sendable (ClusterProgress) -> Void = { _ in }
+    progress: @escaping @Sendable (String) -> Void = { _ in }
   ) async throws -> ClusterAddress {
     try await blocking { cancellation in
-      try ClusterStart(cluster: self, progress: progress, cancellation: cancellation).run()
+      let start = ClusterStart(
+        cluster: self, progress: { progress($0.description) }, cancellation: cancellation)
+      return try start.run()
     }
   }
 
@@ -145,7 +155,7 @@ package final class EmbeddedCluster: Sendable {
 }
 
 /// A step of `EmbeddedCluster.ensureRunning`; the description is a line for the user.
-package enum ClusterProgress: Sendable, Equatable, CustomStringConvertible {
+enum ClusterProgress: CustomStringConvertible {
   case waitingForOtherProcess
   case creating(directory: String, version: Int)
   case starting(directory: String)
@@ -154,7 +164,7 @@ package enum ClusterProgress: Sendable, Equatable, CustomStringConvertible {
   case creatingDatabase(String)
   case ready(ClusterAddress, seconds: Double)
 
-  package var description: String {
+  var description: String {
     switch self {
     case .waitingForOtherProcess: "Waiting for another process that is starting the database"
     case .creating(let directory, let version):

@@ -67,7 +67,7 @@ struct ClusterPartsTests {
     let temporary = try TemporaryDirectory()
     defer { temporary.remove() }
     let root = temporary.path
-    for version in [9, 14, 17] {
+    for version in [9, 14, 16, 17] {
       try fakePrograms("\(root)/lib/\(version)/bin", version: "\(version).3")
     }
     try fakePrograms("\(root)/own", version: "18beta1 (Debian 18~beta1)")
@@ -77,7 +77,7 @@ struct ClusterPartsTests {
       try ClusterPrograms.locate(environment: environment, major: major, folders: folders)
     }
     #expect(try locate().major == 17)
-    #expect(try locate(major: 14).directory == "\(root)/lib/14/bin")
+    #expect(try locate(major: 16).directory == "\(root)/lib/16/bin")
     let forced = ["FORECAST_PG_BIN": "\(root)/own", "PATH": "/usr/bin"]
     #expect(try locate(forced).directory == "\(root)/own")
     #expect(try locate(forced).major == 18)
@@ -96,6 +96,9 @@ struct ClusterPartsTests {
     #expect(code { try locate(major: 15) } == .versionMismatch)
     #expect(code { try locate(forced, major: 17) } == .versionMismatch)
     #expect(code { try locate(["FORECAST_PG_BIN": "\(root)/none"]) } == .programsMissing)
+    #expect(
+      code { try ClusterPrograms.locate(environment: [:], folders: ["\(root)/lib/14/bin"]) }
+        == .programsMissing)
     #expect(
       code { try ClusterPrograms.locate(environment: ["PATH": root], folders: []) }
         == .programsMissing)
