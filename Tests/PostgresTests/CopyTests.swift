@@ -252,7 +252,7 @@ struct CopyTests {
       var next: Int32 = 1
       for try await batch in connection.copyBatches(sql, batchRows: 300) {
         #expect(batch.count <= 300)
-        try batch.forEach { row in
+        try batch.forEachRow { row in
           if try row.int32(0) == next { next += 1 }
         }
       }
@@ -314,7 +314,8 @@ struct CopyTests {
 }
 
 /// Counts what happens on another queue.
-final class Counter: @unchecked Sendable {  // one COPY at a time writes, and is over before anybody reads
+// Unchecked: one COPY at a time writes, and is over before anybody reads.
+final class Counter: @unchecked Sendable {
   private(set) var value = 0
   func next() -> Int {
     value += 1

@@ -1,6 +1,5 @@
 import CLibPQ
 import Dispatch
-import Glibc
 package import Logging
 import Synchronization
 
@@ -34,10 +33,10 @@ package actor PostgresConnection {
   private(set) var lostMessage = "the connection is closed"
   var listeners: [Int: NotificationListener] = [:]
   var nextListener = 0
-  private let notices: NoticeSink
+  let notices: NoticeSink
 
   // One operation at a time, in order of arrival.
-  private var running: OperationToken?
+  var running: OperationToken?
   private var queue: [(token: OperationToken, continuation: CheckedContinuation<Void, Never>)] = []
 
   init(configuration: PostgresConfiguration, logger: Logger) {
@@ -371,102 +370,6 @@ package actor PostgresConnection {
     }
     return true
   }
-
-  // MARK: - Opening
-
-  private func open() async throws {
-    let token = OperationToken()
-    running = token
-    defer { leave() }
-    try await withTaskCancellationHandler {
-      try Task.checkCancellation()
-      try start()
-      let timeout = configuration.connectTimeout
-      executor.queue.asyncAfter(deadline: .now() + .milliseconds(Int(timeout / .milliseconds(1)))) {
-        [weak self] in
-        self?.assumeIsolated { connection in
-          guard connection.machine.state == .connecting else { return }
-          connection.drop("no answer from the server within \(timeout)", .connectionLost)
-        }
-      }
-      try await poll(token)
-    } onCancel: {
-      token.cancel()
-      executor.queue.async { self.assumeIsolated { $0.watcher?.wake() } }
-    }
-  }
-
-  private func start() throws {
-    var options = configuration.options
-    options.append(("client_encoding", "UTF8"))
-    if configuration["application_name"] == nil {
-      options.append(("fallback_application_name", "forecast"))
-    }
-    // libpq expands a URL or a service only from keywords, and stops at the first NULL.
-    let keywords = options.map { strdup($0.keyword) } + [nil]
-    let values = options.map { strdup($0.value) } + [nil]
-    defer { (keywords + values).forEach { free($0) } }
-    let started = keywords.map { UnsafePointer($0) }.withUnsafeBufferPointer { keywords in
-      values.map { UnsafePointer($0) }.withUnsafeBufferPointer { values in
-        PQconnectStartParams(keywords.baseAddress, values.baseAddress, 0)
-      }
-    }
-    guard let started else { throw PostgresError(.connectionFailed, "libpq has no memory") }
-    owner = ConnectionOwner(started)
-    // Verbose messages carry the SQLSTATE, which libpq does not give out otherwise before a session exists.
-    PQsetErrorVerbosity(started, PQERRORS_VERBOSE)
-    PQsetNoticeProcessor(
-      started,
-      { context, text in
-        guard let context, let text else { return }
-        Unmanaged<NoticeSink>.fromOpaque(context).takeUnretainedValue().log(String(cString: text))
-      }, Unmanaged.passUnretained(notices).toOpaque())
-    if PQstatus(started) == CONNECTION_BAD { throw connectFailure() }
-  }
-
-  private func poll(_ token: OperationToken) async throws {
-    var status = PGRES_POLLING_WRITING
-    while true {
-      guard let pointer = raw else { throw PostgresError(.connectionFailed, lostMessage) }
-      if token.isCancelled {
-        drop("cancelled", .closeRequested)
-        throw CancellationError()
-      }
-      switch status {
-      case PGRES_POLLING_READING, PGRES_POLLING_WRITING:
-        // Each step may use another socket: several addresses, TLS refused, and so on.
-        guard let step = SocketWatcher(socket: PQsocket(pointer), queue: executor.queue) else {
-          throw PostgresError(.connectionFailed, "this process has no file descriptor left")
-        }
-        watcher = step
-        await wait(status == PGRES_POLLING_READING ? .read : .write)
-        guard raw != nil else { continue }
-        if !token.isCancelled { status = PQconnectPoll(pointer) }
-      case PGRES_POLLING_OK:
-        guard PQsetnonblocking(pointer, 1) == 0,
-          let steady = SocketWatcher(socket: PQsocket(pointer), queue: executor.queue)
-        else {
-          throw PostgresError(.connectionFailed, "this process has no file descriptor left")
-        }
-        watcher = steady
-        PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
-        _ = machine.handle(.connected)
-        return
-      default:
-        throw connectFailure()
-      }
-    }
-  }
-
-  private func connectFailure() -> PostgresError {
-    guard let pointer = raw else { return PostgresError(.connectionFailed, lostMessage) }
-    let text = PQerrorMessage(pointer).map { String(cString: $0) } ?? ""
-    let error = ConnectFailure.error(
-      text, needsPassword: PQconnectionNeedsPassword(pointer) == 1,
-      secrets: configuration.secrets)
-    drop(error.message, .connectionLost)
-    return error
-  }
 }
 
 /// Marks one operation, and whether its task was cancelled.
@@ -502,7 +405,7 @@ final class ResultBox {
 }
 
 /// Sends the server's notices to the log.
-private final class NoticeSink: Sendable {
+final class NoticeSink: Sendable {
   let logger: Logger
   init(logger: Logger) { self.logger = logger }
   func log(_ text: String) {

@@ -186,7 +186,7 @@ package struct PostgresCopyBatch: Sendable {
 
   package var count: Int { starts.count }
 
-  package func forEach(_ body: (borrowing PostgresCopyRow) throws -> Void) throws {
+  package func forEachRow(_ body: (borrowing PostgresCopyRow) throws -> Void) throws {
     try bytes.withUnsafeBytes { buffer in
       try withUnsafeTemporaryAllocation(
         of: (offset: Int32, length: Int32).self, capacity: 1664

@@ -173,7 +173,8 @@ package struct PostgresCopyWriter: ~Copyable {
 }
 
 /// A writer's buffer on its way to the connection.
-struct CopyBytes: @unchecked Sendable {  // the writer waits, untouched, until the connection is done with it
+// Unchecked: the writer waits, untouched, until the connection is done with it.
+struct CopyBytes: @unchecked Sendable {
   let base: UnsafeRawPointer
   let count: Int
 }
