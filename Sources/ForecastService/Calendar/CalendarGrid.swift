@@ -1,0 +1,100 @@
+package import Foundation
+
+/// The regular grid that the stamps of a job fall on: a number for every step, an instant for every number.
+///
+/// Instants are microseconds since 1970-01-01 UTC. Every instant belongs to the step whose period it
+/// falls in (rounded down), so a series stamped at 09:00, or at month end, has a grid as good as one
+/// stamped at midnight; ``StampConvention`` puts the forecasts where the series' own stamps are.
+///
+/// Rules, in the job's time zone:
+/// - up to an hour, and multiples of hours that do not divide a day: elapsed time, aligned to midnight
+///   of standard time. A day of 23 or 25 hours has 23 or 25 hourly steps; none is lost or doubled.
+/// - 2, 3, 4, 6, 8, 12 hours: the wall clock. Steps begin at the same local times all year; the one
+///   that holds the change is an hour longer or shorter.
+/// - days and weeks (from Monday): local days, whatever their length. A day that a zone skipped keeps
+///   its ordinal, so weeks keep their phase, and begins when the next day begins.
+/// - months, quarters, years: local calendar months from January 1970.
+/// - integer: the step itself.
+///
+/// `ordinal % seasonality` is the phase within a season.
+package struct CalendarGrid: Sendable {
+  enum Rule: Sendable {
+    case integer
+    case elapsed(step: Int64, anchor: Int64)
+    case clock(step: Int64)
+    case days(count: Int, shift: Int)
+    case months(count: Int)
+  }
+
+  static let day: Int64 = 86_400_000_000
+
+  package let frequency: Frequency
+  let rule: Rule
+  let zone: ZoneTable
+
+  package init(frequency: Frequency, timeZone: TimeZone) {
+    self.frequency = frequency
+    zone = ZoneTable.table(for: timeZone)
+    let count = frequency.count
+    switch frequency.unit {
+    case .integer: rule = .integer
+    case .minute, .hour:
+      let minutes = frequency.minutes ?? 1
+      let step = Int64(minutes) * 60_000_000
+      if minutes > 60, 1440 % minutes == 0 {
+        rule = .clock(step: step)
+      } else {
+        // The smaller offset of January and July 2000 is standard time on both hemispheres.
+        let standard = min(
+          zone.offset(at: 946_684_800_000_000), zone.offset(at: 962_409_600_000_000))
+        rule = .elapsed(step: step, anchor: -standard)
+      }
+    case .day: rule = .days(count: count, shift: 0)
+    case .week: rule = .days(count: count * 7, shift: 3)
+    case .month: rule = .months(count: count)
+    case .quarter: rule = .months(count: count * 3)
+    case .year: rule = .months(count: count * 12)
+    }
+  }
+
+  /// The step that an instant (or, for integer steps, an index) belongs to.
+  package func ordinal(of instant: Int64) -> Int {
+    var cursor = ZoneTable.Cursor()
+    return ordinal(of: instant, &cursor)
+  }
+
+  /// As ``ordinal(of:)``; the cursor makes neighbouring instants cheap.
+  @inline(__always)
+  package func ordinal(of instant: Int64, _ cursor: inout ZoneTable.Cursor) -> Int {
+    switch rule {
+    case .integer: return Int(instant)
+    case .elapsed(let step, let anchor): return Int(floorDiv(instant - anchor, step))
+    case .clock(let step): return Int(floorDiv(instant + zone.offset(at: instant, &cursor), step))
+    case .days(let count, let shift):
+      let local = floorDiv(instant + zone.offset(at: instant, &cursor), Self.day)
+      return count == 1 ? Int(local) : floorDiv(Int(local) + shift, count)
+    case .months(let count):
+      let local = floorDiv(instant + zone.offset(at: instant, &cursor), Self.day)
+      let date = CivilDate.date(days: Int(local))
+      return floorDiv((date.year - 1970) * 12 + date.month - 1, count)
+    }
+  }
+
+  /// The first instant of a step.
+  package func instant(of ordinal: Int) -> Int64 {
+    switch rule {
+    case .integer: Int64(ordinal)
+    case .elapsed(let step, let anchor): Int64(ordinal) * step + anchor
+    case .clock(let step): zone.instant(local: Int64(ordinal) * step)
+    case .days(let count, let shift):
+      zone.instant(local: Int64(ordinal * count - shift) * Self.day)
+    case .months(let count):
+      zone.instant(local: Int64(Self.firstDay(month: ordinal * count)) * Self.day)
+    }
+  }
+
+  /// Days since 1970 of the first of a month counted from January 1970.
+  static func firstDay(month: Int) -> Int {
+    CivilDate.days(year: 1970 + floorDiv(month, 12), month: floorMod(month, 12) + 1, day: 1)
+  }
+}
