@@ -226,6 +226,37 @@ struct CopyTests {
     }
   }
 
+  @Test("a session terminated in mid-COPY fails with connectionLost", arguments: ["out", "in"])
+  func terminated(direction: String) async throws {
+    try await withServer { connection in
+      try await connection.executeScript("CREATE TEMP TABLE t (a int8)")
+      let id = await connection.backendProcessID
+      let (started, signal) = AsyncStream.makeStream(of: Void.self)
+      let copy = Task {
+        if direction == "out" {
+          try await connection.copyOut(
+            "COPY (SELECT generate_series(1, 1000000000)) TO STDOUT (FORMAT binary)"
+          ) { row in
+            if try row.int32(0) == 1000 { signal.yield() }
+          }
+        } else {
+          try await connection.copyIn("COPY t FROM STDIN (FORMAT binary)") { writer in
+            while true {
+              try await writer.beginRow(1)
+              writer.write(1)
+              if writer.rowCount == 100_000 { signal.yield() }
+            }
+          }
+        }
+      }
+      for await _ in started { break }
+      try await withServer { try await $0.execute("SELECT pg_terminate_backend($1)", [id]) }
+      let error = await failure { try await copy.value }
+      #expect(error?.code == .connectionLost)
+      #expect(await connection.isClosed)
+    }
+  }
+
   @Test("text format and statements that are no COPY are refused")
   func notBinary() async throws {
     try await withServer { connection in

@@ -139,6 +139,11 @@ extension PostgresConnection {
         // A fast server may never let this loop wait, and only a wait lets a cancellation in.
         if messages & 1023 == 0, isCancelled { throw CancellationError() }
       } else if length == 0 {
+        // The server may have hung up in the middle of a row.
+        if PQstatus(connection) == CONNECTION_BAD {
+          drop(message(connection), .connectionLost)
+          throw lost()
+        }
         await wait(.read)
         try consume()
       } else if length == -1 {

@@ -31,7 +31,7 @@ extension PostgresConnection {
     do {
       result = try await runPrepared(S.name, S.sql, parameters)
     } catch let error as PostgresError
-      where error.sqlState == "26000" || (error.sqlState == "0A000" && !isInTransaction)
+      where (error.sqlState == "26000" || error.sqlState == "0A000") && !isInTransaction
     {
       // Somebody deallocated it, or a table under it changed its columns.
       prepared[S.name] = nil

@@ -302,6 +302,10 @@ package actor PostgresConnection {
       if length > 0 {
         PQfreemem(buffer)
       } else if length == 0 {
+        if PQstatus(pointer) == CONNECTION_BAD {
+          drop(message(pointer), .connectionLost)
+          return
+        }
         await wait(.read)
         do { try consume() } catch { return }
       } else {
