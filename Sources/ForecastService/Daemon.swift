@@ -1,4 +1,3 @@
-package import Foundation
 package import Logging
 package import Postgres
 import Synchronization
@@ -60,21 +59,24 @@ package final class Daemon: Sendable {
   ///   the one this program needs. Later failures of the database are waited out.
   package func serve() async throws {
     try await SchemaCheck(pool: pool).verify()
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.schedule() }
-      group.addTask { await self.listen() }
-      await withTaskGroup(of: Void.self) { working in
+    let helpers = [Task { await schedule() }, Task { await listen() }]
+    await withTaskCancellationHandler {
+      await withTaskGroup(of: Void.self) { group in
         for worker in workers {
-          working.addTask {
-            await worker.run(bell: self.bell) { self.isDraining }
-          }
+          group.addTask { [self] in await serve(worker) }
         }
-        await working.waitForAll()
       }
-      group.cancelAll()
+    } onCancel: {
+      draining.withLock { $0 = true }
     }
+    for helper in helpers { helper.cancel() }
+    for helper in helpers { await helper.value }
     await pool.close()
     logger.notice("stopped")
+  }
+
+  private func serve(_ worker: Worker) async {
+    await worker.run(bell: bell, draining: { self.isDraining })
   }
 
   /// Runs what is due and what waits, then returns how each run ended.
@@ -82,26 +84,29 @@ package final class Daemon: Sendable {
     try await SchemaCheck(pool: pool).verify()
     _ = try await pool.run(ReapLostAttempts())
     _ = try await Scheduler(pool: pool, logger: logger).decide()
-    let ended = Mutex<[Worker.Outcome]>([])
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    let outcomes = try await withThrowingTaskGroup(of: [Worker.Outcome].self) { group in
       for worker in workers {
-        group.addTask {
-          while !self.isDraining {
-            if let outcome = try await worker.workOnce() {
-              ended.withLock { $0.append(outcome) }
-            } else {
-              let depth = try await self.pool.run(QueueDepth()).first
-              guard let depth, depth.waiting > 0 else { return }
-              await self.bell.wait(upTo: .milliseconds(500))
-              _ = try await self.pool.run(ReapLostAttempts())
-            }
-          }
-        }
+        group.addTask { [self] in try await exhaust(worker) }
       }
-      try await group.waitForAll()
+      return try await group.reduce(into: []) { $0 += $1 }
     }
     await pool.close()
-    return ended.withLock { $0 }
+    return outcomes
+  }
+
+  /// Lets one worker work until nothing waits any more.
+  private func exhaust(_ worker: Worker) async throws -> [Worker.Outcome] {
+    var outcomes: [Worker.Outcome] = []
+    while !isDraining {
+      if let outcome = try await worker.workOnce() {
+        outcomes.append(outcome)
+        continue
+      }
+      guard let depth = try await pool.run(QueueDepth()).first, depth.waiting > 0 else { break }
+      await bell.wait(upTo: .milliseconds(500))
+      _ = try await pool.run(ReapLostAttempts())
+    }
+    return outcomes
   }
 
   private func schedule() async {

@@ -1,4 +1,4 @@
-package import Postgres
+import Postgres
 
 /// Exit code and message of an error, by the table of the documentation (sysexits.h): 64 usage, 65 bad
 /// data, 69 database unavailable, 70 internal, 75 try again, 77 permission, 78 configuration.
@@ -18,6 +18,9 @@ package struct ExitStatus: Sendable {
     case let error as ClusterError:
       message = "\(error)"
       code = 69
+    case let error as JobFilesError:
+      message = "\(error)"
+      code = 78
     case let error as JobFileError:
       message = "\(error)"
       code = 78

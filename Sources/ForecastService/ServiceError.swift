@@ -1,5 +1,5 @@
 import Foundation
-package import Postgres
+import Postgres
 
 /// What went wrong between a job file and a published run, in one sentence an operator can act on.
 ///

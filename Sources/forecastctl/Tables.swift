@@ -143,6 +143,12 @@ enum DetailTables {
 }
 
 enum ForecastTable {
+  /// Enough decimals for about five significant digits.
+  private static func decimals(for values: [Double]) -> Int {
+    let largest = values.map(abs).max() ?? 0
+    return largest >= 10_000 ? 0 : largest >= 1000 ? 1 : largest >= 100 ? 2 : largest >= 1 ? 3 : 5
+  }
+
   static func of(_ rows: [ReadCurrent.Row]) -> Table {
     let levels = rows.first?.levels ?? []
     var table = Table(
@@ -155,7 +161,7 @@ enum ForecastTable {
         } + [Column("origin", priority: .extra), Column("run", priority: .extra)],
       emptyMessage: "no forecast yet: `forecastctl run JOB --wait`")
     for row in rows {
-      let digits = HumanFormat.decimals(for: row.quantiles)
+      let digits = decimals(for: row.quantiles)
       table.append(
         [
           .text(row.series),

@@ -1,7 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import ForecastService
-import Logging
+public import Logging
 import Postgres
 import ServiceLifecycle
 import UnixSignals

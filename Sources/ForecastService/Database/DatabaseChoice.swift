@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 package import Postgres
 
 /// Which database a command talks to: a URL given on the command line, `FORECAST_DATABASE_URL`,

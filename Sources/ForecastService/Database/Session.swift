@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 package import Logging
 package import Postgres
 
@@ -66,7 +66,7 @@ package struct Session: Sendable {
 
   /// Applies the migrations that are missing; returns their names.
   package func migrate() async throws -> [String] {
-    let runner = MigrationRunner(
+    let runner = try MigrationRunner(
       directory: try Installation.migrations(environment: environment),
       table: "forecast.schema_migration")
     return try await runner.migrate(pool, build: Build.version).map(\.name)
@@ -116,6 +116,17 @@ package struct Session: Sendable {
     return Overview(
       jobs: try await pool.run(ListStatus(job: job)),
       daemons: try await pool.run(CountDaemons()).first ?? 0)
+  }
+
+  /// Newest first. Throws `ServiceError.unknownJob` when `job` is given and not registered.
+  package func runs(job: String?, limit: Int) async throws -> [ListRuns.Row] {
+    if let job { _ = try await JobRegistry(pool: pool).find(job) }
+    return try await pool.run(ListRuns(job: job, runID: nil, limit: limit))
+  }
+
+  /// The log of a run after line `number`.
+  package func events(of runID: Int64, after number: Int64) async throws -> [ListEvents.Row] {
+    try await pool.run(ListEvents(runID: runID, after: number))
   }
 
   package struct Details: Sendable {

@@ -15,6 +15,6 @@ extension JobDefinition {
     TrainingConfiguration(
       steps: training.steps, batch: training.batch, learningRate: training.learningRate,
       seed: training.seed, validationWindows: training.validationWindows,
-      patience: training.patience, timeBudgetSeconds: limits.timeBudgetSeconds)
+      patience: training.patience, timeBudgetSeconds: Double(limits.timeBudget.seconds))
   }
 }

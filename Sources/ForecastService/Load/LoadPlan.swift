@@ -27,7 +27,7 @@ struct LoadPlan: Equatable {
     func index(_ name: String, _ option: String) throws -> Int {
       if let found = header.firstIndex(of: name) { return found }
       var message = "\(option) '\(name)' is not a column of the file"
-      let near = NearestName.of(name, in: header)
+      let near = NearestName.find(name, among: header)
       message += near.map { "; did you mean '\($0)'?" } ?? "."
       throw fail(message + " The file has: \(Self.list(header))")
     }
@@ -107,31 +107,5 @@ struct LoadPlan: Equatable {
   private static func list(_ names: [String]) -> String {
     let shown = names.prefix(20).joined(separator: ", ")
     return names.count > 20 ? shown + " and \(names.count - 20) more" : shown
-  }
-}
-
-/// The name somebody probably meant.
-enum NearestName {
-  /// The closest by edit distance, if it is close; capitals do not count.
-  static func of(_ name: String, in candidates: [String]) -> String? {
-    let ranked = candidates.map { ($0, distance(name.lowercased(), $0.lowercased())) }
-    guard let best = ranked.min(by: { $0.1 < $1.1 }) else { return nil }
-    return best.1 <= (name.count < 4 ? 1 : max(2, name.count / 3)) ? best.0 : nil
-  }
-
-  /// Levenshtein distance.
-  static func distance(_ left: String, _ right: String) -> Int {
-    let (left, right) = (Array(left), Array(right))
-    var row = Array(0...right.count)
-    for (i, a) in left.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, b) in right.enumerated() {
-        let substituted = diagonal + (a == b ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-      }
-    }
-    return row[right.count]
   }
 }

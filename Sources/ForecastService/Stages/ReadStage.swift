@@ -32,12 +32,16 @@ package struct ReadStage: Sendable {
     onlySeries: String? = nil, progress: @escaping @Sendable (Int) throws -> Void = { _ in }
   ) async throws -> Result {
     let integerSteps = definition.source.frequency.isInteger
-    let rendered = definition.template.rendered(
-      cutoff: SourceQuery.cutoffExpression(integerSteps: integerSteps))
-    let grid = CalendarGrid(frequency: definition.source.frequency, timeZone: definition.zone)
-    let options = PanelOptions(
-      gaps: definition.source.gaps, maxSeries: definition.limits.maxSeries,
-      minimumObservations: TrainedForecaster.minimumObservations(definition.forecaster))
+    let template: QueryTemplate
+    do {
+      template = try QueryTemplate(definition.source.query)
+    } catch {
+      throw ServiceError(.query, "job \(definition.job): \(error)")
+    }
+    let rendered = template.rendered(
+      replacing: SourceQuery.cutoffExpression(integerSteps: integerSteps))
+    let grid = definition.grid
+    let options = definition.panelOptions
     let readAt = Date()
     let clock = ContinuousClock()
     let began = clock.now

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 package import Postgres
 
 // Statements on forecast.job and forecast.job_version.

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 package import Postgres
 
 // Statements that prepare a session for the user's query.

@@ -13,8 +13,8 @@ struct ValidateCommand: AsyncParsableCommand {
     let files = try JobFiles.load(paths)
     let console = Console.current
     for file in files {
-      for warning in file.warnings { console.say("\(warning)", .warn) }
-      console.say("\(file.path): job \(file.definition.job) is valid", .ok)
+      for warning in file.warnings { console.say("\(warning.text(file: file.file))", .warn) }
+      console.say("\(file.file): job \(file.definition.job) is valid", .ok)
     }
   }
 }
@@ -34,7 +34,7 @@ struct ApplyCommand: AsyncParsableCommand {
     let files = try JobFiles.load(paths)
     let console = Console.current
     for file in files {
-      for warning in file.warnings { console.say("\(warning)", .warn) }
+      for warning in file.warnings { console.say("\(warning.text(file: file.file))", .warn) }
     }
     try await database.withSession { session in
       var table = Table([Column("job", priority: .essential), Column("change"), Column("version")])

@@ -104,7 +104,7 @@ private func follow(
 
 /// Turns Ctrl-C into a call, so that a run that is worked on here goes back to the queue.
 final class Interrupt: Sendable {
-  private let source: any DispatchSourceSignal & Sendable
+  private nonisolated(unsafe) let source: any DispatchSourceSignal  // set once, cancelled once
 
   init(_ action: @escaping @Sendable () -> Void) {
     signal(SIGINT, SIG_IGN)

@@ -52,8 +52,7 @@ struct RunsCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await database.withSession { session in
-      if let job { _ = try await JobRegistry(pool: session.pool).find(job) }
-      let rows = try await session.pool.run(ListRuns(job: job, runID: nil, limit: limit))
+      let rows = try await session.runs(job: job, limit: limit)
       Console.current.show(RunTable.of(rows), as: output.output)
     }
   }
@@ -105,7 +104,7 @@ struct LogsCommand: AsyncParsableCommand {
       var last: Int64 = 0
       while true {
         let state = try await request.find(run)
-        let events = try await session.pool.run(ListEvents(runID: run, after: last))
+        let events = try await session.events(of: run, after: last)
         if !events.isEmpty || last == 0 {
           console.show(DetailTables.events(events), as: output.output)
         }
