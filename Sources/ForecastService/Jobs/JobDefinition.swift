@@ -1,0 +1,142 @@
+import Crypto
+package import Foundation
+
+/// What a job file says, complete: defaults are filled in, nothing is optional that has a default.
+///
+/// Two files that mean the same give equal definitions and equal digests, whatever their comments, order
+/// of keys or way of writing numbers.
+package struct JobDefinition: Codable, Sendable, Equatable {
+  package var job: String
+  /// Cron expression in `timezone`; nil for jobs that run on demand.
+  package var schedule: String?
+  /// IANA name.
+  package var timezone: String = "UTC"
+  package var catchUp: CatchUp = .latest
+  package var overlap: Overlap = .skip
+  package var source: Source
+  package var horizon: Int
+  /// Steps of past that the model reads.
+  package var contextLength: Int
+  /// Season lengths in steps, shortest first; `[1]` for none.
+  package var seasonality: [Int]
+  package var model: Model = Model()
+  package var training: Fit = Fit()
+  /// Increasing, within 0 and 1.
+  package var quantiles: [Double] = Self.defaultQuantiles
+  package var calibration: Calibration = .none
+  package var limits: Limits = Limits()
+
+  package static let defaultQuantiles = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
+
+  /// What to do with due instants that nobody was there for.
+  package enum CatchUp: String, Codable, Sendable, CaseIterable {
+    case none, latest, all
+  }
+
+  /// What to do when the previous run is unfinished.
+  package enum Overlap: String, Codable, Sendable, CaseIterable {
+    case skip, queue
+    case cancelRunning = "cancel-running"
+  }
+
+  package enum Calibration: String, Codable, Sendable, CaseIterable {
+    case none
+  }
+
+  package struct Source: Codable, Sendable, Equatable {
+    /// One statement, without a semicolon at the end; may hold `:cutoff`.
+    package var query: String
+    package var frequency: Frequency
+    package var gaps: GapPolicy = .mask
+  }
+
+  package struct Model: Codable, Sendable, Equatable {
+    package var kind: String = "lstm"
+    /// Width of the recurrent state.
+    package var hidden: Int = 64
+    package var layers: Int = 1
+    /// Share of units dropped between layers while training.
+    package var dropout: Double = 0
+  }
+
+  /// How the model is fitted.
+  package struct Fit: Codable, Sendable, Equatable {
+    /// Gradient steps at most.
+    package var steps: Int = 1000
+    package var batch: Int = 64
+    package var learningRate: Double = 1e-3
+    package var seed: UInt64 = 1
+    package var refit: Refit = .always
+    /// Last windows of each series kept for early stopping; 0: none.
+    package var validationWindows: Int = 1
+    /// Validations without improvement after which training stops.
+    package var patience: Int = 5
+  }
+
+  package enum Refit: String, Codable, Sendable, CaseIterable {
+    case always
+  }
+
+  package struct Limits: Codable, Sendable, Equatable {
+    package var timeBudget: TimeSpan = TimeSpan(seconds: 7200)
+    package var maxSeries: Int = 1_000_000
+  }
+}
+
+extension JobDefinition {
+  /// The job's time zone; UTC where this machine does not know it (refused when the file is read).
+  package var zone: TimeZone { TimeZone(identifier: timezone) ?? .gmt }
+
+  /// The steps of the job's series.
+  package var grid: CalendarGrid { CalendarGrid(frequency: source.frequency, timeZone: zone) }
+
+  /// Rules of the job by which rows become a panel.
+  package var panelOptions: PanelOptions {
+    PanelOptions(
+      gaps: source.gaps, maxSeries: limits.maxSeries, minimumObservations: 2,
+      minimumTrainingSteps: horizon + 2)
+  }
+
+  /// JSON with sorted keys and all defaults: what is stored, and what the digest is of.
+  package func canonicalJSON() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+
+  /// Reads ``canonicalJSON()`` back; any order of keys and spacing will do.
+  ///
+  /// - Throws: `JobFileError` when it is no definition of this version.
+  package init(canonicalJSON text: String) throws {
+    do {
+      self = try JSONDecoder().decode(Self.self, from: Data(text.utf8))
+    } catch {
+      throw JobFileError(
+        file: "stored definition",
+        problems: [
+          JobProblem(
+            line: 1, column: 1,
+            "cannot be read by this version (\(Self.reason(error))); apply the job file again")
+        ])
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    func path(_ context: DecodingError.Context) -> String {
+      context.codingPath.map(\.stringValue).joined(separator: ".")
+    }
+    switch error as? DecodingError {
+    case .keyNotFound(let key, let context)?:
+      return "\(path(context)) lacks \(key.stringValue)"
+    case .typeMismatch(_, let context)?, .valueNotFound(_, let context)?,
+      .dataCorrupted(let context)?:
+      return "\(path(context)): \(context.debugDescription)"
+    default: return "not JSON"
+    }
+  }
+
+  /// SHA-256 of ``canonicalJSON()``.
+  package func digest() throws -> [UInt8] {
+    Array(SHA256.hash(data: Data(try canonicalJSON().utf8)))
+  }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import Yams
+
+/// Reads job files: YAML in, a complete ``JobDefinition`` or every problem with its line out.
+package enum JobFileParser {
+  /// Larger files are refused unread.
+  static let largestFile = 1 << 20
+
+  /// - Parameter file: what messages call the file.
+  /// - Throws: `JobFileError` with all problems of the file.
+  package static func parse(_ text: String, file: String) throws(JobFileError) -> JobFile {
+    let text = text.replacing("\r\n", with: "\n")
+    guard text.utf8.count <= largestFile else {
+      throw JobFileError(
+        file: file,
+        problems: [JobProblem(line: 1, column: 1, "the file is larger than 1 MB; no job file is")])
+    }
+    let root: Node?
+    do {
+      root = try Yams.compose(yaml: text)
+    } catch {
+      throw JobFileError(file: file, problems: [broken(error)])
+    }
+    guard let root, !JobNodeReader.isNull(root) else {
+      throw JobFileError(
+        file: file,
+        problems: [
+          JobProblem(line: 1, column: 1, "the file is empty, expected a job; begin with job: NAME")
+        ]
+      )
+    }
+    var reader = JobNodeReader(text: text)
+    let definition = JobFileSections.read(root, &reader)
+    guard let definition, reader.problems.isEmpty else {
+      throw JobFileError(
+        file: file,
+        problems: reader.problems.sorted { ($0.line, $0.column) < ($1.line, $1.column) })
+    }
+    return JobFile(
+      file: file, text: text, definition: definition, warnings: reader.warnings,
+      nameLine: root.mapping?["job"]?.mark?.line ?? 1)
+  }
+
+  /// YAML that is no YAML, or no single document.
+  private static func broken(_ error: any Error) -> JobProblem {
+    func problem(_ mark: Mark, _ text: String) -> JobProblem {
+      JobProblem(line: max(1, mark.line), column: max(1, mark.column), text)
+    }
+    switch error as? YamlError {
+    case .scanner(let context, let what, let mark, _)?,
+      .parser(let context, let what, let mark, _)?,
+      .composer(let context, let what, let mark, _)?:
+      let around = context.map {
+        ", \($0.text.trimmingCharacters(in: .whitespaces)) in line \($0.mark.line)"
+      }
+      return problem(
+        mark,
+        "broken YAML: \(what)\(around ?? ""); check indentation, quotes and brackets before this place"
+      )
+    case .duplicatedKeysInMapping(let keys, let context)?:
+      let names = keys.map { "\"\($0)\"" }.joined(separator: ", ")
+      return problem(
+        context.mark, "the key \(names) is written more than once in one mapping; keep one")
+    case .reader(let what, _, _, _)?:
+      return JobProblem(line: 1, column: 1, "broken YAML: \(what); save the file as UTF-8")
+    default:
+      return JobProblem(line: 1, column: 1, "broken YAML: \(error)")
+    }
+  }
+
+  /// Reads one file, or all `*.yaml` and `*.yml` of a directory in order of their names.
+  ///
+  /// - Throws: `JobFilesError` with the problems of all files: unreadable ones, wrong ones, and jobs of
+  ///   the same name in two.
+  package static func load(path: String) throws(JobFilesError) -> [JobFile] {
+    let paths = try self.paths(path)
+    var files: [JobFile] = []
+    var errors: [JobFileError] = []
+    for path in paths {
+      do throws(JobFileError) {
+        files.append(try parse(try read(path), file: path))
+      } catch {
+        errors.append(error)
+      }
+    }
+    var first: [String: JobFile] = [:]
+    for file in files {
+      let name = file.definition.job
+      if let other = first[name] {
+        errors.append(
+          JobFileError(
+            file: file.file,
+            problems: [
+              JobProblem(
+                line: file.nameLine, column: 1,
+                "the job \"\(name)\" is also in \(other.file):\(other.nameLine); rename one of them"
+              )
+            ]))
+      } else {
+        first[name] = file
+      }
+    }
+    if !errors.isEmpty { throw JobFilesError(files: errors) }
+    return files
+  }
+
+  private static func paths(_ path: String) throws(JobFilesError) -> [String] {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw refusal(path, "there is no such file or directory")
+    }
+    guard isDirectory.boolValue else { return [path] }
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+      throw refusal(path, "the directory cannot be read; check its permissions")
+    }
+    let found = names.filter {
+      ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) && !$0.hasPrefix(".")
+    }.sorted()
+    guard !found.isEmpty else {
+      throw refusal(path, "the directory holds no *.yaml file, expected one for each job")
+    }
+    let prefix = path.hasSuffix("/") ? path : path + "/"
+    return found.map { prefix + $0 }
+  }
+
+  private static func refusal(_ path: String, _ message: String) -> JobFilesError {
+    JobFilesError(files: [
+      JobFileError(file: path, problems: [JobProblem(line: 1, column: 1, message)])
+    ])
+  }
+
+  private static func read(_ path: String) throws(JobFileError) -> String {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw JobFileError(
+        file: path,
+        problems: [
+          JobProblem(line: 1, column: 1, "the file cannot be read; check its permissions")
+        ])
+    }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw JobFileError(
+        file: path,
+        problems: [JobProblem(line: 1, column: 1, "the file is not UTF-8; save it as UTF-8")])
+    }
+    return text
+  }
+}
