@@ -3,8 +3,8 @@ import Training
 /// Collects rows of (series, time, value) and makes a panel of them.
 ///
 /// Appending allocates nothing per row. Rows may come in any order; the result, verdicts and digest do
-/// not depend on it. Memory: 20 bytes a row while collecting, 24 at the peak of ``finish()`` (rows and
-/// values side by side, for series without gaps), plus the keys.
+/// not depend on it. Memory: 20 bytes a row while collecting; ``finish()`` peaks at 24 when rows come
+/// series by series and below 36 however they come, plus the keys.
 package struct PanelBuilder: Sendable {
   /// Rows in columns, a fixed number to a chunk, so that growing never copies.
   struct Chunk: Sendable {
@@ -117,8 +117,11 @@ package struct PanelBuilder: Sendable {
   ///
   /// Cost: a counting sort by series, a sort within each series that did not come in time order, and
   /// SHA-256 over 16 bytes a row.
-  package consuming func finish() -> BuiltPanel {
-    var builder = self
-    return builder.build()
+  ///
+  /// The builder is empty afterwards: mutating, so that rows are freed while they are moved.
+  package mutating func finish() -> BuiltPanel {
+    let built = build()
+    self = PanelBuilder(grid: grid, options: options)
+    return built
   }
 }

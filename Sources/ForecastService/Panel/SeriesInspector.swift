@@ -114,7 +114,8 @@ struct SeriesInspector {
     } else if tally.conflicts > 0 {
       refuse(
         .duplicate,
-        "\(tally.conflicts) times have more than one value; the query must return one row for each time")
+        "\(tally.conflicts) times have more than one value; the query must return one row for each time"
+      )
     } else if tally.observations == 0 {
       refuse(.empty, "no row has a finite value")
     } else if tally.nonFinite > tally.observations {
@@ -129,7 +130,8 @@ struct SeriesInspector {
     } else if tally.observations < options.minimumObservations {
       refuse(
         .tooShort,
-        "\(tally.observations) observations, \(options.minimumObservations) are needed for a forecast")
+        "\(tally.observations) observations, \(options.minimumObservations) are needed for a forecast"
+      )
     } else if span < options.minimumTrainingSteps {
       verdict.kind = .tooShort
       verdict.trainable = false
