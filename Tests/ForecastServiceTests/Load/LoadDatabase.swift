@@ -42,10 +42,12 @@ final class LoadDatabase: @unchecked Sendable {  // the process is touched by `w
     var template = Array("/tmp/loadtest.XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)
     directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    var logger = Logger(label: "load-tests")
+    logger.logLevel = .error
     pool = PostgresPool(
       PostgresConfiguration(
         socketDirectory: directory, port: 5432, user: "forecast", database: "postgres"),
-      maximumConnections: 2, logger: Logger(label: "load-tests"))
+      maximumConnections: 2, logger: logger)
     if getuid() == 0 { try Self.run(["chown", "postgres:postgres", directory]) }
     try Self.run(
       Self.unprivileged + [
