@@ -47,11 +47,11 @@ struct ChartTests {
 
   @Test("the vertical axis has round numbers")
   func ticks() {
-    #expect(labels([112, 622]) == ["200", "300", "400", "500", "600"])
+    #expect(labels([112, 622]) == ["100", "200", "300", "400", "500", "600"])
     #expect(labels([0, 1]) == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"])
-    #expect(labels([0, 1.2e6]) == ["0.0", "0.2M", "0.4M", "0.6M", "0.8M", "1.0M", "1.2M"])
+    #expect(labels([0, 1.2e6]) == ["0.00", "0.25M", "0.50M", "0.75M", "1.00M"])
     #expect(labels([5, 5]).contains("5.0"))
-    #expect(labels([-3e-7, 3e-7]) == ["-3e-7", "-2e-7", "-1e-7", "0", "1e-7", "2e-7", "3e-7"])
+    #expect(labels([-3e-7, 3e-7]) == ["-2e-7", "0", "2e-7"])
     let distinct = labels([1e9, 1e9 + 3])
     #expect(Set(distinct).count == distinct.count)
   }

@@ -77,14 +77,14 @@ struct ProgressTests {
       label: "fit", completed: 420, total: 1000, detail: "loss 0.123", elapsed: 3.5)
     #expect(
       line.render(width: 80, color: false, unicode: true)
-        == "fit  ━━━━━━━━╸───────────   42 %  420/1,000  120/s  5 s left  loss 0.123")
+        == "fit  ━━━━━━━━────────────   42 %  420/1,000  120/s  5 s left  loss 0.123")
     #expect(
       line.render(width: 60, color: false, unicode: false)
-        == "fit  [===>    ]   42 %  420/1,000  5 s left  loss 0.123")
+        == "fit  [==>   ]   42 %  420/1,000  120/s  5 s left  loss 0.123")
     line.total = nil
     #expect(
       line.render(width: 80, color: false, unicode: true)
-        == "fit  ⠋  420  120/s  4 s  loss 0.123")
+        == "fit  ⠋  420  120/s  3 s  loss 0.123")
   }
 
   @Test("the line fits any width", arguments: [nil, 0, 1000, 7_000_000_000] as [Int64?])

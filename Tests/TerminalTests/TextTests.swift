@@ -33,7 +33,7 @@ struct TextTests {
       (0, "0 s"), (0.0000004, "1 µs"), (0.00085, "850 µs"), (0.0123, "12 ms"), (0.9996, "1.0 s"),
       (1.24, "1.2 s"), (45.4, "45 s"), (59.6, "1 min"), (184, "3 min 4 s"), (3600, "1 h"),
       (7500, "2 h 5 min"), (86_399, "1 d"), (360_000, "4 d 4 h"), (-2, "-2.0 s"), (.nan, "-"),
-    ])
+    ] as [(Double, String)])
   func durations(_ seconds: Double, _ expected: String) {
     #expect(HumanFormat.duration(seconds) == expected)
   }
@@ -43,7 +43,7 @@ struct TextTests {
     arguments: [
       (-0.5, "now"), (-12, "12 s ago"), (-180, "3 min ago"), (7200, "in 2 h"), (-90_000, "1 d ago"),
       (3580, "in 1 h"), (-100 * 86_400, "2026-08-13"),
-    ])
+    ] as [(Double, String)])
   func relative(_ seconds: Double, _ expected: String) {
     #expect(HumanFormat.relative(now + seconds, now: now) == expected)
   }

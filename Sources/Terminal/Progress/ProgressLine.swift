@@ -52,7 +52,7 @@ package struct ProgressLine: Sendable, Equatable {
       if completed > 0 { tail.append((amount, 1)) }
       if let rate { tail.append((rate, 5)) }
       if elapsed >= 1 {
-        tail.append((HumanFormat.duration(elapsed.rounded(), unicode: unicode), 3))
+        tail.append((Self.whole(elapsed.rounded(.down)), 3))
       }
     }
     if !note.isEmpty { tail.append((note, 2)) }
@@ -69,8 +69,10 @@ package struct ProgressLine: Sendable, Equatable {
     }
     var parts = [label.paint(name, color: color)]
     if let fraction {
-      let space = leastBar + width - needed()
-      parts.append(bar(fraction, width: min(space, 30), color: color, unicode: unicode))
+      // Of one length as long as there is room, so that it does not twitch with the numbers.
+      let room = leastBar + width - needed()
+      let size = min(room, max(leastBar, min(width / 4, 30)))
+      parts.append(bar(fraction, width: size, color: color, unicode: unicode))
     } else {
       let frames: [Character] = unicode ? Array("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏") : Array("|/-\\")
       parts.append(Role.accent.paint(String(frames[frame % frames.count]), color: color))
@@ -116,7 +118,12 @@ package struct ProgressLine: Sendable, Equatable {
   private var remaining: String? {
     guard let perSecond, let total, completed < total else { return nil }
     let seconds = (Double(total - completed) / perSecond).rounded(.up)
-    return HumanFormat.duration(seconds) + " left"
+    return Self.whole(seconds) + " left"
+  }
+
+  /// Whole seconds: decimals that change ten times a second are noise.
+  private static func whole(_ seconds: Double) -> String {
+    seconds < 60 ? "\(Int(seconds)) s" : HumanFormat.duration(seconds)
   }
 
   private func bar(_ fraction: Double, width: Int, color: Bool, unicode: Bool) -> String {

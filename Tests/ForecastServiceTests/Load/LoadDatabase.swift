@@ -4,10 +4,12 @@ import Postgres
 import Testing
 
 /// A private server for the tests of loading, in a directory of its own.
-final class LoadDatabase: Sendable {
+final class LoadDatabase: @unchecked Sendable {  // the process is touched by `with` alone
   let pool: PostgresPool
   private let directory: String
   private let binaries: String
+  private let server = Process()
+  private let lifeline = Pipe()
 
   private static let binaries: String? = {
     let root = "/usr/lib/postgresql"
@@ -26,10 +28,7 @@ final class LoadDatabase: Sendable {
   ) async throws {
     let database = try LoadDatabase()
     do {
-      try database.control([
-        "start", "-w", "-t", "30", "-l", database.directory + "/log", "-o",
-        "-k \(database.directory) -c listen_addresses= -c timezone=UTC -c fsync=off -c full_page_writes=off",
-      ])
+      try await database.start()
       try await body(database)
     } catch {
       await database.stop()
@@ -43,10 +42,12 @@ final class LoadDatabase: Sendable {
     var template = Array("/tmp/loadtest.XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)
     directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    var logger = Logger(label: "load-tests")
+    logger.logLevel = .error
     pool = PostgresPool(
       PostgresConfiguration(
         socketDirectory: directory, port: 5432, user: "forecast", database: "postgres"),
-      maximumConnections: 2, logger: Logger(label: "load-tests"))
+      maximumConnections: 2, logger: logger)
     if getuid() == 0 { try Self.run(["chown", "postgres:postgres", directory]) }
     try Self.run(
       Self.unprivileged + [
@@ -57,13 +58,27 @@ final class LoadDatabase: Sendable {
 
   private func stop() async {
     await pool.close()
-    try? control(["stop", "-m", "immediate"])
+    // The script below sees its input end, stops the server and goes; also after kill -9 of the tests.
+    try? lifeline.fileHandleForWriting.close()
+    server.waitUntilExit()
     try? FileManager.default.removeItem(atPath: directory)
   }
 
-  private func control(_ arguments: [String]) throws {
-    try Self.run(
-      Self.unprivileged + [binaries + "/pg_ctl", "-D", directory + "/data", "-s"] + arguments)
+  private func start() async throws {
+    server.executableURL = URL(fileURLWithPath: "/bin/sh")
+    let script =
+      "exec 3<&0 </dev/null; \"$@\" 3<&- & p=$!; cat <&3 >/dev/null; kill -INT $p; wait $p"
+    server.arguments =
+      ["-c", script, "pg"] + Self.unprivileged + [
+        binaries + "/postgres", "-D", directory + "/data", "-k", directory, "-c",
+        "listen_addresses=", "-c", "timezone=UTC", "-c", "fsync=off", "-c", "full_page_writes=off",
+      ]
+    server.standardInput = lifeline
+    server.standardOutput = FileHandle.nullDevice
+    server.standardError = FileHandle.nullDevice
+    try server.run()
+    // The pool tries again while the server comes up.
+    try await pool.execute("SELECT 1")
   }
 
   private static var unprivileged: [String] {
