@@ -70,7 +70,8 @@ let package = Package(
       ["Postgres", "Evaluation", "Training", "Forecasters", "CZlib", logging, crypto, yams]),
     library("Terminal", [rainbow]),
     shell("forecastctl", ["ForecastService", "Postgres", "Terminal", argumentParser, logging]),
-    shell("forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
+    shell(
+      "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
 
     .target(
       name: "TestSupport", dependencies: ["Postgres", logging], path: "Tests/TestSupport",

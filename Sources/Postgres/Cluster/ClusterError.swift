@@ -64,7 +64,9 @@ extension ClusterError {
     output: String, directory: String, otherwise code: Code, _ message: String
   ) -> ClusterError {
     let tail = lastLines(of: output, count: 15)
-    if output.contains("No space left on device") || output.contains("Disk quota exceeded") {
+    let isFull = ["No space left on device", "Disk quota exceeded"].contains(where: output.contains)
+    // On a full disk the server often has no room to say so in its log.
+    if isFull || freeBytes(at: directory) < 1_048_576 {
       return ClusterError(
         .diskFull,
         "The disk that holds \(directory) is full: free some space, or set FORECAST_DATA_DIR to a "
@@ -81,6 +83,12 @@ extension ClusterError {
         output: tail)
     }
     return ClusterError(code, message, output: tail)
+  }
+
+  private static func freeBytes(at path: String) -> UInt64 {
+    var information = statvfs()
+    guard statvfs(path, &information) == 0 else { return .max }
+    return UInt64(information.f_bavail) * UInt64(information.f_frsize)
   }
 
   static func lastLines(of text: String, count: Int) -> String {
