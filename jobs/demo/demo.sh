@@ -23,6 +23,8 @@ say "A private PostgreSQL under $FORECAST_DATA_DIR"
 "$ctl" db start
 "$ctl" migrate
 
+"$ctl" db psql -- -q -c "CREATE SCHEMA IF NOT EXISTS demo"
+
 say "Three real data sets into tables of the schema demo"
 "$ctl" load "$here/data/AirPassengers.csv" --table demo.air_passengers --replace \
   --series unique_id --time ds --value y

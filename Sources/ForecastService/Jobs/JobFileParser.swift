@@ -73,10 +73,22 @@ package enum JobFileParser {
   /// - Throws: `JobFilesError` with the problems of all files: unreadable ones, wrong ones, and jobs of
   ///   the same name in two.
   package static func load(path: String) throws(JobFilesError) -> [JobFile] {
-    let paths = try self.paths(path)
+    try load(paths: [path])
+  }
+
+  /// As `load(path:)` for several files and directories together.
+  package static func load(paths given: [String]) throws(JobFilesError) -> [JobFile] {
     var files: [JobFile] = []
     var errors: [JobFileError] = []
-    for path in paths {
+    var all: [String] = []
+    for path in given {
+      do {
+        all += try paths(path)
+      } catch {
+        errors += error.files
+      }
+    }
+    for path in all {
       do throws(JobFileError) {
         files.append(try parse(try read(path), file: path))
       } catch {

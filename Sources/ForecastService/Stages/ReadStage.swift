@@ -48,7 +48,7 @@ package struct ReadStage: Sendable {
     let job = definition.job
     let (timezone, cutoff) = (definition.timezone, cutoff)
     do {
-      let builder = try await pool.withTransaction(.snapshot) { connection in
+      var builder = try await pool.withTransaction(.snapshot) { connection in
         _ = try await connection.run(SetTimeZone(timezone: timezone))
         _ = try await connection.run(BindCutoff(cutoff: cutoff, series: onlySeries))
         let query = try SourceQuery(

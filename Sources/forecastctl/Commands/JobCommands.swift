@@ -10,7 +10,7 @@ struct ValidateCommand: AsyncParsableCommand {
   var paths: [String]
 
   func run() async throws {
-    let files = try JobFiles.load(paths)
+    let files = try JobFileParser.load(paths: paths)
     let console = Console.current
     for file in files {
       for warning in file.warnings { console.say("\(warning.text(file: file.file))", .warn) }
@@ -31,7 +31,7 @@ struct ApplyCommand: AsyncParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    let files = try JobFiles.load(paths)
+    let files = try JobFileParser.load(paths: paths)
     let console = Console.current
     for file in files {
       for warning in file.warnings { console.say("\(warning.text(file: file.file))", .warn) }

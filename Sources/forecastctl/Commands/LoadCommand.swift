@@ -26,6 +26,11 @@ struct LoadCommand: AsyncParsableCommand {
   var timeType: LoadTimeType?
   @Option(help: "Delimiter. Default: found out from the header.") var delimiter: String?
   @Flag(help: "Read 12,5 as a number (the delimiter is then no comma).") var decimalComma = false
+  @Option(help: "A text that means no value, besides the empty field, NA, NaN and null.")
+  var null: [String] = []
+  @Option(help: "Name of the series column in the table.") var seriesColumn = "series"
+  @Option(help: "Name of the time column in the table.") var timeColumn = "ts"
+  @Option(help: "Name of the value column in the table.") var valueColumn = "value"
   @Flag(help: "Empty the table first.") var replace = false
   @Flag(help: "Overwrite rows that are there already.") var update = false
   @OptionGroup var database: DatabaseOptions
@@ -53,6 +58,10 @@ struct LoadCommand: AsyncParsableCommand {
     options.timeType = timeType
     options.delimiter = delimiter?.first
     options.decimalComma = decimalComma
+    options.missing = Set(null)
+    options.seriesColumn = seriesColumn
+    options.timeColumn = timeColumn
+    options.valueColumn = valueColumn
     let (file, console) = (file, Console.current)
     try await database.withSession(schema: .any) { [options] session in
       let began = Date()
