@@ -155,7 +155,10 @@ private final class TrainingRun {
         outOfTime
         || configuration.timeBudgetSeconds.map { Date().timeIntervalSince(began) > $0 } ?? false
       let last = step == limit - 1 || outOfTime
-      if !index.validation.isEmpty, (step + 1) % evaluations == 0 || last {
+      // Weights of the first quarter are hardly trained: one lucky validation window of a short panel
+      // would keep them, so they do not stand for election.
+      let evaluates = (step + 1) % evaluations == 0 && step + 1 >= configuration.steps / 4
+      if !index.validation.isEmpty, evaluates || last {
         let loss = validate(index.validation, parameters)
         validationLoss = loss
         if loss < bestLoss {
