@@ -1,5 +1,5 @@
-import Foundation
 public import Forecasters
+import Foundation
 import NumericsCore
 
 /// A forecaster with its weights: predicts, and becomes bytes and back.
@@ -44,7 +44,8 @@ public struct TrainedForecaster: Sendable, Equatable {
     let rowBytes = configuration.contextLength * configuration.hidden * 7 * configuration.layers * 4
     let rows = min(256, max(1, (32 << 20) / max(rowBytes, 1)))
     let threads = max(1, min(threads, (panel.count + rows - 1) / rows))
-    let workspaces = PredictionWorkspaces((0..<threads).map { _ in network.makeWorkspace(training: false) })
+    let workspaces = PredictionWorkspaces(
+      (0..<threads).map { _ in network.makeWorkspace(training: false) })
     let quantiles = Buffer<Double>(threads * rows * H * Q)
     let means = Buffer<Double>(threads * rows * H)
     let weightsOfMean = Self.meanWeights(levels: configuration.quantiles)

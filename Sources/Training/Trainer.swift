@@ -1,5 +1,5 @@
-import Foundation
 public import Forecasters
+import Foundation
 import NumericsCore
 
 /// Fits one forecaster to all series of a panel.
@@ -144,6 +144,7 @@ private final class TrainingRun {
     var bestLoss = Double.infinity
     var bestStep = 0
     var worse = 0
+    var taken = 0
     var validationLoss: Double?
     var recent = 0.0
     for step in 0..<limit {
@@ -151,6 +152,7 @@ private final class TrainingRun {
       let loss = try self.step(step, parameters, adam, windows)
       recent = step == 0 ? loss : 0.95 * recent + 0.05 * loss
       steps += 1
+      taken = step + 1
       outOfTime =
         outOfTime
         || configuration.timeBudgetSeconds.map { Date().timeIntervalSince(began) > $0 } ?? false
@@ -177,9 +179,10 @@ private final class TrainingRun {
           fraction: fractions.0 + (fractions.1 - fractions.0) * Double(step + 1) / Double(limit)))
       if outOfTime || worse >= configuration.patience { break }
     }
-    guard !index.validation.isEmpty else {
+    // Without a finite validation loss there is no best: keep what the last step left.
+    guard bestStep > 0 else {
       return Trained(
-        parameters: parameters, bestStep: limit, validationLoss: nil, trainingLoss: recent)
+        parameters: parameters, bestStep: taken, validationLoss: nil, trainingLoss: recent)
     }
     return Trained(
       parameters: best, bestStep: bestStep, validationLoss: bestLoss, trainingLoss: recent)

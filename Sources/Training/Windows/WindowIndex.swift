@@ -38,7 +38,9 @@ struct WindowIndex: Sendable {
       first.append(start)
       if spares {
         for window in 0..<validationWindows {
-          validation.append((series, length - heldOut + window * horizon))
+          let first = length - heldOut + window * horizon
+          let targets = panel.values[(range.lowerBound + first)...].prefix(horizon)
+          if targets.contains(where: { !$0.isNaN }) { validation.append((series, first)) }
         }
       }
     }
