@@ -142,7 +142,8 @@ enum JobFileSections {
   }
 
   private static func seasonality(_ node: Node?, _ reader: inout JobNodeReader) -> [Int]? {
-    guard let node, let items = reader.list(node, "seasonality", expected: "steps such as [7]")
+    guard let node,
+      let items = reader.list(node, "seasonality", expected: "steps such as [7]", atMost: 16)
     else { return nil }
     let values = items.compactMap { reader.integer($0, "seasonality", in: 1...1_000_000) }
     guard values.count == items.count else { return nil }
@@ -222,7 +223,8 @@ enum JobFileSections {
 
   private static func quantiles(_ node: Node?, _ reader: inout JobNodeReader) -> [Double]? {
     guard let node,
-      let items = reader.list(node, "quantiles", expected: "levels such as [0.1, 0.5, 0.9]")
+      let items = reader.list(
+        node, "quantiles", expected: "levels such as [0.1, 0.5, 0.9]", atMost: 999)
     else { return nil }
     let values = items.compactMap {
       reader.number(

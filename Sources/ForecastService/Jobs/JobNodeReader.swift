@@ -184,14 +184,16 @@ struct JobNodeReader {
     return nil
   }
 
-  mutating func list(_ node: Node?, _ path: String, expected: String) -> [Node]? {
+  mutating func list(
+    _ node: Node?, _ path: String, expected: String, atMost limit: Int
+  ) -> [Node]? {
     guard let node else { return nil }
     guard let sequence = node.sequence else {
       fail(node, "\(path): found \(Self.describe(node)), expected a list of \(expected)")
       return nil
     }
-    guard sequence.count <= 1000 else {
-      fail(node, "\(path): found \(sequence.count) values, expected at most 1000")
+    guard sequence.count <= limit else {
+      fail(node, "\(path): found \(sequence.count) values, expected at most \(limit)")
       return nil
     }
     return Array(sequence)

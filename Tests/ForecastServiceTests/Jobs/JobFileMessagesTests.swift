@@ -66,6 +66,10 @@ struct JobFileMessagesTests {
         "a.yaml:10:23: training.warmStart: a warm start is not supported by this version; write warmStart: false"
       ),
       (
+        "horizon: 28", "horizon: 28\nseasonality: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]",
+        "a.yaml:10:14: seasonality: found 17 values, expected at most 16"
+      ),
+      (
         "horizon: 28", "horizon: 28\ncatchUp: no",
         "a.yaml:10:10: catchUp: found \"no\", expected one of none, latest, all"
       ),
