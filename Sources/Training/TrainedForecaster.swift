@@ -90,7 +90,7 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 
   /// Weights of the quantiles in the mean: the integral of the piecewise linear quantile function.
-  static func meanWeights(levels: [Double]) -> [Double] {
+  package static func meanWeights(levels: [Double]) -> [Double] {
     var weights = [Double](repeating: 0, count: levels.count)
     weights[0] += levels[0]
     weights[levels.count - 1] += 1 - levels[levels.count - 1]

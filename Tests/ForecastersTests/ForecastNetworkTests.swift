@@ -82,7 +82,8 @@ struct ForecastNetworkTests {
     expectClose(sum / 4, value, relative: 1e-12)
   }
 
-  @Test("what comes after the end of a window changes neither inputs nor candidates", arguments: shapes)
+  @Test(
+    "what comes after the end of a window changes neither inputs nor candidates", arguments: shapes)
   func lookAhead(configuration: ForecasterConfiguration) throws {
     let network = try ForecastNetwork<Float>(configuration)
     let past = series(40, seed: 6, missing: 0.2)
