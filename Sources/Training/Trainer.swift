@@ -138,6 +138,7 @@ private final class TrainingRun {
     let parameters = network.initialParameters(seed: configuration.seed)
     let best = Buffer<Float>(parameters.count)
     let adam = Adam(count: parameters.count)
+    let average = WeightAverage(parameters)
     var stream = RandomStream(seed: configuration.seed, purpose: "windows")
     var windows: [WindowIndex.Window] = []
     let evaluations = max(1, configuration.steps / 20)
@@ -153,6 +154,7 @@ private final class TrainingRun {
         windows.append(index.window(stream.index(below: index.count)))
       }
       let loss = try self.step(step, parameters, adam, windows)
+      average.add(parameters)
       recent = step == 0 ? loss : 0.95 * recent + 0.05 * loss
       steps += 1
       taken = step + 1
@@ -160,14 +162,17 @@ private final class TrainingRun {
         outOfTime
         || configuration.timeBudgetSeconds.map { Date().timeIntervalSince(began) > $0 } ?? false
       let last = step == limit - 1 || outOfTime
-      if !index.validation.isEmpty, (step + 1) % evaluations == 0 || last {
-        let loss = validate(index.validation, parameters)
+      // Weights of the first quarter are hardly trained: one lucky validation window of a short panel
+      // would keep them, so they do not stand for election.
+      let evaluates = (step + 1) % evaluations == 0 && step + 1 >= configuration.steps / 4
+      if !index.validation.isEmpty, evaluates || last {
+        let loss = validate(index.validation, average.weights)
         validationLoss = loss
         if loss < bestLoss {
           bestLoss = loss
           bestStep = step + 1
           worse = 0
-          best.copy(from: parameters)
+          best.copy(from: average.weights)
         } else {
           worse += 1
         }
@@ -182,7 +187,7 @@ private final class TrainingRun {
     // Without a finite validation loss there is no best: keep what the last step left.
     guard bestStep > 0 else {
       return Trained(
-        parameters: parameters, bestStep: taken, validationLoss: nil, trainingLoss: recent)
+        parameters: average.weights, bestStep: taken, validationLoss: nil, trainingLoss: recent)
     }
     return Trained(
       parameters: best, bestStep: bestStep, validationLoss: bestLoss, trainingLoss: recent)

@@ -62,15 +62,15 @@ package struct JobDefinition: Codable, Sendable, Equatable {
   /// How the model is fitted.
   package struct Fit: Codable, Sendable, Equatable {
     /// Gradient steps at most.
-    package var steps: Int = 1000
+    package var steps: Int = 500
     package var batch: Int = 64
-    package var learningRate: Double = 1e-3
+    package var learningRate: Double = 2e-3
     package var seed: UInt64 = 1
     package var refit: Refit = .always
     /// Last windows of each series kept for early stopping; 0: none.
     package var validationWindows: Int = 1
     /// Validations without improvement after which training stops.
-    package var patience: Int = 5
+    package var patience: Int = 10
   }
 
   package enum Refit: String, Codable, Sendable, CaseIterable {
