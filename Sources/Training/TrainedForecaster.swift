@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import Forecasters
 import Foundation
 import NumericsCore
@@ -103,7 +106,8 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 }
 
-private struct PredictionWorkspaces: @unchecked Sendable {  // each thread uses the one of its number only
+// Unchecked: each thread uses the workspace of its number only.
+private struct PredictionWorkspaces: @unchecked Sendable {
   private let all: [ForecastNetwork<Float>.Workspace]
   init(_ all: [ForecastNetwork<Float>.Workspace]) { self.all = all }
   subscript(thread: Int) -> ForecastNetwork<Float>.Workspace { all[thread] }
