@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import Forecasters
 import Foundation
 import NumericsCore
@@ -90,7 +93,7 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 
   /// Weights of the quantiles in the mean: the integral of the piecewise linear quantile function.
-  static func meanWeights(levels: [Double]) -> [Double] {
+  package static func meanWeights(levels: [Double]) -> [Double] {
     var weights = [Double](repeating: 0, count: levels.count)
     weights[0] += levels[0]
     weights[levels.count - 1] += 1 - levels[levels.count - 1]
@@ -103,7 +106,8 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 }
 
-private struct PredictionWorkspaces: @unchecked Sendable {  // each thread uses the one of its number only
+// Unchecked: each thread uses the workspace of its number only.
+private struct PredictionWorkspaces: @unchecked Sendable {
   private let all: [ForecastNetwork<Float>.Workspace]
   init(_ all: [ForecastNetwork<Float>.Workspace]) { self.all = all }
   subscript(thread: Int) -> ForecastNetwork<Float>.Workspace { all[thread] }

@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Forecasters
 import Foundation
 import NumericsCore
@@ -112,7 +115,8 @@ struct LSTMGoldenTests {
         return (h0[part] + c0[part]).map { Element($0) }
       })
 
-    defer { withExtendedLifetime((parameters, x, initial)) {} }  // pointers into them are used below
+    // Pointers into them are used below.
+    defer { withExtendedLifetime((parameters, x, initial)) {} }
 
     let workspace = lstm.makeWorkspace()
     var none: RandomStream?

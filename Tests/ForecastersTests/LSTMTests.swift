@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Forecasters
 import NumericsCore
 import TestSupport

@@ -1,3 +1,6 @@
+// Names: keys of the golden file.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Foundation
 import Privacy
 import TestSupport

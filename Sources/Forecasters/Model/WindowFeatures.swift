@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import NumericsCore
 
 /// Turns windows of series into the numbers a model reads.

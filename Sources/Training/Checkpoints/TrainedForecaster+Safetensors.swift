@@ -1,3 +1,6 @@
+// Names: the format's own key.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Forecasters
 import Foundation
 

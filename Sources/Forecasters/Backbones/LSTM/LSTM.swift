@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import NumericsCore
 
 /// Stacked LSTM (Hochreiter & Schmidhuber 1997, forget gate of Gers et al. 2000).
