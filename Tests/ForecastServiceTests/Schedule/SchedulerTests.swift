@@ -1,4 +1,5 @@
 import ForecastService
+import Postgres
 import Foundation
 import TestSupport
 import Testing
