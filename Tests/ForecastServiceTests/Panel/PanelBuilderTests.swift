@@ -225,8 +225,10 @@ struct PanelBuilderTests {
 
   @Test("mixed stamps count for their period and are reported")
   func offGrid() throws {
-    let rows: [InputRow] = ["2024-05-12T09:00:00Z", "2024-05-13T11:00:00Z", "2024-05-14", "2024-05-15"]
-      .enumerated().map { ("a", micros($1), Double($0)) }
+    let rows: [InputRow] = [
+      "2024-05-12T09:00:00Z", "2024-05-13T11:00:00Z", "2024-05-14", "2024-05-15",
+    ]
+    .enumerated().map { ("a", micros($1), Double($0)) }
     let built = try build("1 day", rows)
     #expect(built.verdicts[0].kind == .offGrid)
     #expect(built.verdicts[0].trainable)

@@ -1,6 +1,6 @@
 import ForecastService
-import Postgres
 import Foundation
+import Postgres
 import TestSupport
 import Testing
 
