@@ -9,9 +9,9 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 DESTDIR ?=
 BIN := .build/release
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests Benchmarks
 
-.PHONY: help setup swift build test check demo bench db format lint install clean
+.PHONY: help setup swift build test check demo bench bench-peers db format lint install clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ demo: build ## from nothing to forecasts in SQL, on the data in jobs/demo
 bench: build ## run the benchmarks
 	@if [ -x Benchmarks/run ]; then Benchmarks/run; else \
 	  echo "There are no benchmarks in Benchmarks/ yet."; fi
+
+bench-peers: ## install the Python peers of the benchmarks into .build/peers
+	@mkdir -p .build && python3 -m venv .build/peers
+	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]'
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db

@@ -75,6 +75,12 @@ let package = Package(
     shell(
       "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
 
+    // Not a package of its own: what it measures has package access (docs/decisions/0001).
+    .executableTarget(
+      name: "forecast-bench",
+      dependencies: ["ForecastService", "Postgres", "Training", argumentParser, logging],
+      path: "Benchmarks/ForecastBench", swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),

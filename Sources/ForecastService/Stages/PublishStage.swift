@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import Postgres
+package import Postgres
 import Training
 
 /// Writes a run's forecasts in one transaction: model, publication, points, the pointer to what is
@@ -19,15 +19,24 @@ package struct PublishStage: Sendable {
     package init() {}
   }
 
-  let pool: PostgresPool
-  let claim: ClaimTask.Row
-  let monitor: AttemptMonitor
-  /// Transient database failures are retried for this long.
-  let patience: Duration
+  private let pool: PostgresPool
+  private let claim: ClaimTask.Row
+  private let monitor: AttemptMonitor
+  private let patience: Duration
+
+  /// - Parameter patience: transient failures of the database are retried for this long.
+  package init(
+    pool: PostgresPool, claim: ClaimTask.Row, monitor: AttemptMonitor, patience: Duration
+  ) {
+    self.pool = pool
+    self.claim = claim
+    self.monitor = monitor
+    self.patience = patience
+  }
 
   /// - Parameter integerSteps: whether targets are integer steps and not instants.
   /// - Throws: `ServiceError` (`.staleAttempt` when the lease is gone), `PostgresError`.
-  func publish(
+  package func publish(
     _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: FittedModel
   ) async throws {
     let seriesIDs = try await identify(forecasts.keys)
@@ -180,6 +189,22 @@ package struct FittedModel: Sendable {
   package let steps: Int
   package let validationLoss: Double?
   package let seconds: Double
+
+  package init(
+    kind: String, configuration: String, training: String, weights: [UInt8], parameterCount: Int,
+    seed: UInt64, threads: Int, steps: Int, validationLoss: Double?, seconds: Double
+  ) {
+    self.kind = kind
+    self.configuration = configuration
+    self.training = training
+    self.weights = weights
+    self.parameterCount = parameterCount
+    self.seed = seed
+    self.threads = threads
+    self.steps = steps
+    self.validationLoss = validationLoss
+    self.seconds = seconds
+  }
 
   func statement(for claim: ClaimTask.Row) -> InsertModel {
     InsertModel(

@@ -41,6 +41,9 @@ package struct ListStatus: PostgresStatement {
     FROM forecast.status WHERE $1::text IS NULL OR job = $1 ORDER BY job
     """
   package let job: String?
+
+  package init(job: String?) { self.job = job }
+
   package var parameters: [any PostgresEncodable] { [job] }
   package static func decode(_ row: PostgresRow) throws -> Row {
     Row(
