@@ -31,7 +31,7 @@ struct Target: ParsableArguments {
 
 private func report(_ rows: Int, since began: ContinuousClock.Instant) {
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   let seconds = (ContinuousClock.now - began).seconds
   print(
     String(
