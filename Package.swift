@@ -17,12 +17,14 @@ func shell(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func tests(
+  of name: String, _ dependencies: [Target.Dependency] = [], golden: Bool = false
+) -> Target {
   .testTarget(
     name: name + "Tests",
     dependencies: [.target(name: name), "TestSupport"] + dependencies,
     path: "Tests/\(name)Tests",
-    exclude: [],
+    exclude: golden ? ["Golden"] : [],
     swiftSettings: strict)
 }
 
@@ -77,10 +79,10 @@ let package = Package(
       name: "TestSupport", dependencies: ["Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests(of: "NumericsCore"),
-    tests(of: "Privacy"),
-    tests(of: "Forecasters", ["NumericsCore"]),
+    tests(of: "Privacy", golden: true),
+    tests(of: "Forecasters", ["NumericsCore"], golden: true),
     tests(of: "Training", ["Forecasters", "NumericsCore"]),
-    tests(of: "Evaluation", ["Training"]),
+    tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),
     tests(of: "ForecastService", ["Postgres", "Training", logging]),
     tests(of: "Terminal"),

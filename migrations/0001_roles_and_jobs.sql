@@ -55,7 +55,8 @@ SET ROLE forecast_owner;
 COMMENT ON SCHEMA forecast IS
   'Forecasts beside the data. Read forecast.current, forecast.long, forecast.asof(), forecast.status and forecast.lineage; steer with forecast.run_now(), cancel(), retry(), pause() and resume().';
 
-ALTER DEFAULT PRIVILEGES IN SCHEMA forecast REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+-- For the whole database: privileges revoked for one schema do not touch the built-in grant to PUBLIC.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 CREATE TABLE forecast.job (
   job_id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

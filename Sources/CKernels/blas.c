@@ -42,8 +42,18 @@ const char *ck_vector_level(void) {
   return "portable";
 }
 
-void ck_flush_to_zero(void) {
+unsigned ck_flush_to_zero(void) {
 #if defined(__x86_64__)
-  _mm_setcsr(_mm_getcsr() | 0x8040);
+  unsigned mode = _mm_getcsr();
+  _mm_setcsr(mode | 0x8040);
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+void ck_restore_mode(unsigned mode) {
+#if defined(__x86_64__)
+  _mm_setcsr(mode);
 #endif
 }

@@ -10,9 +10,10 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-// exp by splitting x = n ln 2 + r and a polynomial in r (Cephes expf's coefficients); relative error
-// below 2e-7 for the whole range, overflow and underflow are clamped to the largest and smallest
-// normal number.
+// exp by splitting x = n ln 2 + r and a polynomial in r (Cephes expf's coefficients). Arguments are clamped
+// to -87.33 ... 88.37, so that results stay normal numbers. Measured against libm in double over the
+// range: relative error of exp at most 8.4e-8, of sigmoid 1.4e-7 (absolute 8.8e-8), of tanh 2.7e-7
+// (absolute 1.8e-7).
 INLINE float exp_f32(float x) {
   const float shift = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
   x = x > 88.3762626f ? 88.3762626f : x;

@@ -1,5 +1,8 @@
-import Foundation
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import Forecasters
+import Foundation
 import NumericsCore
 
 /// A forecaster with its weights: predicts, and becomes bytes and back.
@@ -44,7 +47,8 @@ public struct TrainedForecaster: Sendable, Equatable {
     let rowBytes = configuration.contextLength * configuration.hidden * 7 * configuration.layers * 4
     let rows = min(256, max(1, (32 << 20) / max(rowBytes, 1)))
     let threads = max(1, min(threads, (panel.count + rows - 1) / rows))
-    let workspaces = PredictionWorkspaces((0..<threads).map { _ in network.makeWorkspace(training: false) })
+    let workspaces = PredictionWorkspaces(
+      (0..<threads).map { _ in network.makeWorkspace(training: false) })
     let quantiles = Buffer<Double>(threads * rows * H * Q)
     let means = Buffer<Double>(threads * rows * H)
     let weightsOfMean = Self.meanWeights(levels: configuration.quantiles)
@@ -89,7 +93,7 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 
   /// Weights of the quantiles in the mean: the integral of the piecewise linear quantile function.
-  static func meanWeights(levels: [Double]) -> [Double] {
+  package static func meanWeights(levels: [Double]) -> [Double] {
     var weights = [Double](repeating: 0, count: levels.count)
     weights[0] += levels[0]
     weights[levels.count - 1] += 1 - levels[levels.count - 1]
@@ -102,7 +106,8 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 }
 
-private struct PredictionWorkspaces: @unchecked Sendable {  // each thread uses the one of its number only
+// Unchecked: each thread uses the workspace of its number only.
+private struct PredictionWorkspaces: @unchecked Sendable {
   private let all: [ForecastNetwork<Float>.Workspace]
   init(_ all: [ForecastNetwork<Float>.Workspace]) { self.all = all }
   subscript(thread: Int) -> ForecastNetwork<Float>.Workspace { all[thread] }

@@ -1,5 +1,5 @@
-import Foundation
 public import Forecasters
+import Foundation
 import NumericsCore
 
 /// Fits one forecaster to all series of a panel.
@@ -138,19 +138,26 @@ private final class TrainingRun {
     let parameters = network.initialParameters(seed: configuration.seed)
     let best = Buffer<Float>(parameters.count)
     let adam = Adam(count: parameters.count)
+    let average = WeightAverage(parameters)
     var stream = RandomStream(seed: configuration.seed, purpose: "windows")
-    var windows = [(series: Int, end: Int)](repeating: (0, 0), count: configuration.batch)
+    var windows: [WindowIndex.Window] = []
     let evaluations = max(1, configuration.steps / 20)
     var bestLoss = Double.infinity
     var bestStep = 0
     var worse = 0
+    var taken = 0
     var validationLoss: Double?
     var recent = 0.0
     for step in 0..<limit {
-      for row in windows.indices { windows[row] = index.window(stream.index(below: index.count)) }
+      windows.removeAll(keepingCapacity: true)
+      for _ in 0..<configuration.batch {
+        windows.append(index.window(stream.index(below: index.count)))
+      }
       let loss = try self.step(step, parameters, adam, windows)
+      average.add(parameters)
       recent = step == 0 ? loss : 0.95 * recent + 0.05 * loss
       steps += 1
+      taken = step + 1
       outOfTime =
         outOfTime
         || configuration.timeBudgetSeconds.map { Date().timeIntervalSince(began) > $0 } ?? false
@@ -159,13 +166,13 @@ private final class TrainingRun {
       // would keep them, so they do not stand for election.
       let evaluates = (step + 1) % evaluations == 0 && step + 1 >= configuration.steps / 4
       if !index.validation.isEmpty, evaluates || last {
-        let loss = validate(index.validation, parameters)
+        let loss = validate(index.validation, average.weights)
         validationLoss = loss
         if loss < bestLoss {
           bestLoss = loss
           bestStep = step + 1
           worse = 0
-          best.copy(from: parameters)
+          best.copy(from: average.weights)
         } else {
           worse += 1
         }
@@ -177,9 +184,10 @@ private final class TrainingRun {
           fraction: fractions.0 + (fractions.1 - fractions.0) * Double(step + 1) / Double(limit)))
       if outOfTime || worse >= configuration.patience { break }
     }
-    guard !index.validation.isEmpty else {
+    // Without a finite validation loss there is no best: keep what the last step left.
+    guard bestStep > 0 else {
       return Trained(
-        parameters: parameters, bestStep: limit, validationLoss: nil, trainingLoss: recent)
+        parameters: average.weights, bestStep: taken, validationLoss: nil, trainingLoss: recent)
     }
     return Trained(
       parameters: best, bestStep: bestStep, validationLoss: bestLoss, trainingLoss: recent)
@@ -187,7 +195,7 @@ private final class TrainingRun {
 
   /// One optimiser step; returns the batch's mean loss.
   private func step(
-    _ step: Int, _ parameters: Buffer<Float>, _ adam: Adam, _ windows: [(series: Int, end: Int)]
+    _ step: Int, _ parameters: Buffer<Float>, _ adam: Adam, _ windows: [WindowIndex.Window]
   ) throws -> Double {
     let count = windows.count
     let losses = Buffer<Double>(threads)
@@ -225,7 +233,7 @@ private final class TrainingRun {
 
   /// Mean quantile loss over the held-out windows.
   private func validate(
-    _ windows: [(series: Int, end: Int)], _ parameters: Buffer<Float>
+    _ windows: [WindowIndex.Window], _ parameters: Buffer<Float>
   ) -> Double {
     let sums = Buffer<Double>(threads)
     let rows = Buffer<Double>(threads)
@@ -273,16 +281,18 @@ struct Shard {
 
 /// Prepares and fills `batch` with the windows at `rows`.
 private func fill(
-  _ batch: WindowFeatures.Batch<Float>, _ windows: [(series: Int, end: Int)], _ rows: Range<Int>,
+  _ batch: WindowFeatures.Batch<Float>, _ windows: [WindowIndex.Window], _ rows: Range<Int>,
   _ panel: Panel, _ network: ForecastNetwork<Float>
 ) {
   network.features.prepare(batch, count: rows.count)
   panel.values.withUnsafeBufferPointer { values in
     for (row, number) in rows.enumerated() {
-      let (series, end) = windows[number]
+      let window = windows[number]
+      let start = panel.offsets[window.series]
       network.features.fill(
-        batch, row: row, values: UnsafeBufferPointer(rebasing: values[panel.range(of: series)]),
-        firstOrdinal: panel.firstOrdinals[series], end: end)
+        batch, row: row,
+        values: UnsafeBufferPointer(rebasing: values[start..<(start + window.limit)]),
+        firstOrdinal: panel.firstOrdinals[window.series], end: window.end)
     }
   }
 }

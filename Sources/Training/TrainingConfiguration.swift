@@ -46,10 +46,12 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(steps >= 1, "steps is \(steps), expected at least 1")
     try require(batch >= 1, "batch is \(batch), expected at least 1")
     try require(
-      learningRate > 0 && learningRate.isFinite, "learningRate is \(learningRate), expected above 0")
+      learningRate > 0 && learningRate.isFinite, "learningRate is \(learningRate), expected above 0"
+    )
     try require(threads >= 1, "threads is \(threads), expected at least 1")
     try require(clippingNorm > 0, "clippingNorm is \(clippingNorm), expected above 0")
-    try require(validationWindows >= 0, "validationWindows is \(validationWindows), expected 0 or more")
+    try require(
+      validationWindows >= 0, "validationWindows is \(validationWindows), expected 0 or more")
     try require(patience >= 1, "patience is \(patience), expected at least 1")
   }
 }

@@ -1,5 +1,5 @@
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 /// One series with its forecast, drawn.

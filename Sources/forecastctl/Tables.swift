@@ -1,5 +1,5 @@
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 /// The state of a run, in its colour.
@@ -50,7 +50,8 @@ enum RunTable {
       [
         Column("run", priority: .essential), Column("job", priority: .essential),
         Column("state", priority: .essential), Column("cutoff"),
-        Column("queued_at", title: "queued", priority: .low), Column("started_at", title: "started"),
+        Column("queued_at", title: "queued", priority: .low),
+        Column("started_at", title: "started"),
         Column("seconds", title: "took"), Column("series_ok", title: "series ok"),
         Column("series_failed", title: "failed"), Column("attempts", priority: .low),
         Column("trigger", title: "by", priority: .low), Column("version", priority: .extra),
@@ -84,7 +85,8 @@ enum DetailTables {
     var table = Table(
       [
         Column("number", title: "attempt"), Column("outcome"), Column("worker"), Column("host"),
-        Column("pid", priority: .low), Column("started_at", title: "started"), Column("seconds", title: "took"),
+        Column("pid", priority: .low), Column("started_at", title: "started"),
+        Column("seconds", title: "took"),
         Column("error_text", title: "error"),
       ], emptyMessage: "not started yet")
     for row in rows {
@@ -157,7 +159,10 @@ enum ForecastTable {
         Column("step", priority: .low), Column("mean", priority: .essential),
       ]
         + levels.map { level in
-          Column("p" + String(format: level * 100 == (level * 100).rounded() ? "%02.0f" : "%g", level * 100))
+          Column(
+            "p"
+              + String(
+                format: level * 100 == (level * 100).rounded() ? "%02.0f" : "%g", level * 100))
         } + [Column("origin", priority: .extra), Column("run", priority: .extra)],
       emptyMessage: "no forecast yet: `forecastctl run JOB --wait`")
     for row in rows {

@@ -1,7 +1,7 @@
-public import ArgumentParser
-import Foundation
+import ArgumentParser
 import ForecastService
-public import Logging
+import Foundation
+import Logging
 import Postgres
 import ServiceLifecycle
 import UnixSignals
@@ -55,8 +55,8 @@ struct DaemonOptions: ParsableArguments {
       "A run counts as lost when its worker was silent for so long.", valueName: "seconds"))
   var lease = 60
 
-  @Option(help: "trace, debug, info, notice, warning or error.")
-  var logLevel: Logger.Level = .info
+  @Option(help: "How much to log.")
+  var logLevel: LogLevel = .info
 
   func validate() throws {
     guard (1...1024).contains(workers) else {
@@ -72,7 +72,7 @@ struct DaemonOptions: ParsableArguments {
 
   var logger: Logger {
     var logger = Logger(label: "forecastd") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = logLevel
+    logger.logLevel = logLevel.level
     return logger
   }
 
@@ -114,7 +114,8 @@ struct Serve: AsyncParsableCommand {
       configuration: ServiceGroupConfiguration(
         services: [
           .init(
-            service: DaemonService(daemon: daemon), successTerminationBehavior: .gracefullyShutdownGroup,
+            service: DaemonService(daemon: daemon),
+            successTerminationBehavior: .gracefullyShutdownGroup,
             failureTerminationBehavior: .gracefullyShutdownGroup),
           .init(
             service: SignalService(daemon: daemon), successTerminationBehavior: .ignore,
@@ -137,7 +138,8 @@ private struct SignalService: Service {
 
   func run() async throws {
     var seen = 0
-    for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint).cancelOnGracefulShutdown() {
+    for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint).cancelOnGracefulShutdown()
+    {
       seen += 1
       if seen == 1 {
         await daemon.drain()
@@ -179,4 +181,9 @@ struct Once: AsyncParsableCommand {
   }
 }
 
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+/// The levels of swift-log, as an option.
+enum LogLevel: String, CaseIterable, ExpressibleByArgument {
+  case trace, debug, info, notice, warning, error
+
+  var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
+}

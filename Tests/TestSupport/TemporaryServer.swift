@@ -70,6 +70,7 @@ package final class TemporaryServer: Sendable {
         "fsync": "off", "full_page_writes": "off",
         "max_connections": "200", "wal_level": "minimal", "max_wal_senders": "0",
         "max_wal_size": "4GB", "timezone": "UTC", "log_timezone": "UTC", "jit": "off",
+        "search_path": "public",
       ]
       let merged = defaults.merging(settings) { _, asked in asked }
       let process = ServerProcess(

@@ -13,8 +13,10 @@ void ck_blas_prepare(void);
 const char *ck_blas_core_name(void);
 /// The level that the dispatched kernels run at: "x86-64-v4", "x86-64-v3" or "portable".
 const char *ck_vector_level(void);
-/// Denormal numbers become zero on this thread: they cost 40 % of a recurrent training step.
-void ck_flush_to_zero(void);
+/// Denormal numbers become zero on this thread: they cost 40 % of a recurrent training step. Returns the
+/// mode that was set before, for `ck_restore_mode`.
+unsigned ck_flush_to_zero(void);
+void ck_restore_mode(unsigned mode);
 
 #define CK_DECLARE(T, S)                                                                            \
   /* One step of an LSTM over `rows` rows of 4 * width gate pre-activations in the order i f g o,   \

@@ -25,7 +25,8 @@ package struct Doctor: Sendable {
   /// Never throws: what fails becomes a check.
   package func examine() async -> [Check] {
     var checks = [
-      Check(name: "program", state: .ok, found: "forecast \(Build.version)", advice: nil), processor,
+      Check(name: "program", state: .ok, found: "forecast \(Build.version)", advice: nil),
+      processor,
       migrationsOnDisk,
     ]
     do {
@@ -110,7 +111,8 @@ package struct Doctor: Sendable {
       Check(
         name: "clock", state: skew < 1 ? .ok : .warning,
         found: skew < 0.001
-          ? "agrees with the server's" : String(format: "differs from the server's by %.3f s", skew),
+          ? "agrees with the server's"
+          : String(format: "differs from the server's by %.3f s", skew),
         advice: skew < 1 ? nil : "synchronise the clocks (NTP)"))
     guard (try? await SchemaCheck(pool: session.pool).verify()) != nil else { return checks }
     await check("roles", advice: "GRANT forecast_worker TO the user of the daemon") {

@@ -47,14 +47,17 @@ extension Session {
       levels.indices.min { abs(levels[$0] - level) < abs(levels[$1] - level) } ?? 0
     }
     let (middle, low, high) = (nearest(0.5), nearest(0.1), nearest(0.9))
-    let past: [Int64] = history.indices.map { built.target(series: 0, step: $0 + 1 - history.count) }
+    let past: [Int64] = history.indices.map {
+      built.target(series: 0, step: $0 + 1 - history.count)
+    }
     let targets = rows.map { row in
       row.targetAt.map { Int64(($0.timeIntervalSince1970 * 1e6).rounded()) } ?? row.targetIndex ?? 0
     }
     let label = Self.labeller(definition)
     return ForecastPicture(
       job: name, series: first.series,
-      subtitle: "from \(first.originAt.map { label(Int64($0.timeIntervalSince1970 * 1e6)) } ?? "the last step"), run \(first.runID)",
+      subtitle:
+        "from \(first.originAt.map { label(Int64($0.timeIntervalSince1970 * 1e6)) } ?? "the last step"), run \(first.runID)",
       history: history, center: rows.map { $0.quantiles[middle] },
       lower: low < high ? rows.map { $0.quantiles[low] } : [],
       upper: low < high ? rows.map { $0.quantiles[high] } : [],

@@ -47,6 +47,8 @@ package enum JobFileParser {
       JobProblem(line: max(1, mark.line), column: max(1, mark.column), text)
     }
     switch error as? YamlError {
+    case .composer(_, "but found another document", let mark, _)?:
+      return problem(mark, "a second document begins here, expected one job; give it its own file")
     case .scanner(let context, let what, let mark, _)?,
       .parser(let context, let what, let mark, _)?,
       .composer(let context, let what, let mark, _)?:
@@ -61,8 +63,12 @@ package enum JobFileParser {
       let names = keys.map { "\"\($0)\"" }.joined(separator: ", ")
       return problem(
         context.mark, "the key \(names) is written more than once in one mapping; keep one")
-    case .reader(let what, _, _, _)?:
-      return JobProblem(line: 1, column: 1, "broken YAML: \(what); save the file as UTF-8")
+    case .reader(let what, let offset, _, let yaml)?:
+      let before = yaml.prefix(offset ?? 0)
+      return JobProblem(
+        line: 1 + before.count { $0 == "\n" },
+        column: 1 + before.reversed().prefix { $0 != "\n" }.count,
+        "broken YAML: \(what); remove the character here or write it as an escape in double quotes")
     default:
       return JobProblem(line: 1, column: 1, "broken YAML: \(error)")
     }
@@ -76,7 +82,7 @@ package enum JobFileParser {
     try load(paths: [path])
   }
 
-  /// As `load(path:)` for several files and directories together.
+  /// As `load(path:)` for several files and directories together; a file named twice is read once.
   package static func load(paths given: [String]) throws(JobFilesError) -> [JobFile] {
     var files: [JobFile] = []
     var errors: [JobFileError] = []
@@ -88,7 +94,9 @@ package enum JobFileParser {
         errors += error.files
       }
     }
-    for path in all {
+    var seen: Set<String> = []
+    for path in all
+    where seen.insert(URL(filePath: path).resolvingSymlinksInPath().path).inserted {
       do throws(JobFileError) {
         files.append(try parse(try read(path), file: path))
       } catch {

@@ -23,7 +23,7 @@ enum JobFileSections {
     let zone = zone(top["timezone"], &reader)
     let schedule = schedule(top["schedule"], &reader)
     let source = source(top["source"], &reader)
-    let horizon = reader.integer(top["horizon"], "horizon", in: 1...100_000)
+    let horizon = reader.integer(top["horizon"], "horizon", in: 1...10_000)
     let seasonality = seasonality(top["seasonality"], &reader)
     let contextNode = top["contextLength"]
     let context = reader.integer(contextNode, "contextLength", in: 1...1_000_000)
@@ -54,10 +54,13 @@ enum JobFileSections {
 
   private static func name(_ node: Node?, _ reader: inout JobNodeReader) -> String? {
     let expected =
-      "a name of at most 63 letters, digits, - _ and ., beginning with a letter or digit"
+      "a name of at most 63 lower-case letters, digits, - _ and ., beginning with a letter or digit"
     guard let node, let text = reader.text(node, "job", expected: expected) else { return nil }
-    guard text.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]{0,62}/) != nil else {
-      reader.fail(node, "job: found \(JobNodeReader.describe(node)), expected \(expected)")
+    guard text.wholeMatch(of: /[a-z0-9][a-z0-9._-]{0,62}/) != nil else {
+      let lower = text.lowercased()
+      let hint =
+        lower.wholeMatch(of: /[a-z0-9][a-z0-9._-]{0,62}/) != nil ? "; did you mean \(lower)?" : ""
+      reader.fail(node, "job: found \(JobNodeReader.describe(node)), expected \(expected)\(hint)")
       return nil
     }
     return text
@@ -139,7 +142,8 @@ enum JobFileSections {
   }
 
   private static func seasonality(_ node: Node?, _ reader: inout JobNodeReader) -> [Int]? {
-    guard let node, let items = reader.list(node, "seasonality", expected: "steps such as [7]")
+    guard let node,
+      let items = reader.list(node, "seasonality", expected: "steps such as [7]", atMost: 16)
     else { return nil }
     let values = items.compactMap { reader.integer($0, "seasonality", in: 1...1_000_000) }
     guard values.count == items.count else { return nil }
@@ -174,7 +178,7 @@ enum JobFileSections {
       }
     }
     model.hidden = reader.integer(entries["hidden"], "model.hidden", in: 1...4096) ?? model.hidden
-    model.layers = reader.integer(entries["layers"], "model.layers", in: 1...64) ?? model.layers
+    model.layers = reader.integer(entries["layers"], "model.layers", in: 1...16) ?? model.layers
     model.dropout =
       reader.number(
         entries["dropout"], "model.dropout", expected: "a share of at least 0 and less than 1",
@@ -194,8 +198,8 @@ enum JobFileSections {
           "patience",
         ])
     else { return fit }
-    fit.steps = reader.integer(entries["steps"], "training.steps", in: 1...100_000_000) ?? fit.steps
-    fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...1_000_000) ?? fit.batch
+    fit.steps = reader.integer(entries["steps"], "training.steps", in: 1...1_000_000) ?? fit.steps
+    fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...65_536) ?? fit.batch
     fit.learningRate =
       reader.number(
         entries["learningRate"], "training.learningRate",
@@ -205,6 +209,9 @@ enum JobFileSections {
       reader.integer(entries["seed"], "training.seed", in: 0...Int.max).map(UInt64.init) ?? fit.seed
     if !refused.contains("training.refit") {
       fit.refit = reader.choice(entries["refit"], "training.refit") ?? fit.refit
+    }
+    if !refused.contains("training.warmStart") {
+      reader.expect("false", entries["warmStart"], "training.warmStart")
     }
     fit.validationWindows =
       reader.integer(entries["validationWindows"], "training.validationWindows", in: 0...1000)
@@ -216,7 +223,8 @@ enum JobFileSections {
 
   private static func quantiles(_ node: Node?, _ reader: inout JobNodeReader) -> [Double]? {
     guard let node,
-      let items = reader.list(node, "quantiles", expected: "levels such as [0.1, 0.5, 0.9]")
+      let items = reader.list(
+        node, "quantiles", expected: "levels such as [0.1, 0.5, 0.9]", atMost: 999)
     else { return nil }
     let values = items.compactMap {
       reader.number(

@@ -100,7 +100,23 @@ struct JobNodeReader {
       fail(node, "\(path): found \(Self.describe(node)), expected \(expected)")
       return nil
     }
+    // Readers of YAML disagree whether these are words; the file has to say it.
+    guard scalar.style != .plain || !Self.booleans.contains(scalar.string.lowercased()) else {
+      fail(
+        node,
+        "\(path): found \(scalar.string), which is true or false in YAML, expected \(expected); put it in quotes if it is meant as text"
+      )
+      return nil
+    }
     return scalar.string
+  }
+
+  private static let booleans: Set<String> = ["true", "false", "yes", "no", "on", "off"]
+
+  /// Reports every value but the plain word `only`.
+  mutating func expect(_ only: String, _ node: Node?, _ path: String) {
+    guard let node, Self.plain(node) != only else { return }
+    fail(node, "\(path): found \(Self.describe(node)), expected \(only)\(Self.quoteHint(node))")
   }
 
   private static func plain(_ node: Node) -> String? {
@@ -108,15 +124,32 @@ struct JobNodeReader {
     return scalar.string
   }
 
+  /// What to do about a number or boolean in quotes: messages show both alike.
+  private static func quoteHint(_ node: Node) -> String {
+    guard let scalar = node.scalar, scalar.style != .plain,
+      Double(scalar.string) != nil || booleans.contains(scalar.string.lowercased())
+    else { return "" }
+    return "; remove the quotes"
+  }
+
+  /// A whole number in decimal. `010` is none: YAML 1.1 reads it as eight, YAML 1.2 as ten.
+  private static func wholeNumber(_ text: String) -> Int? {
+    guard text.wholeMatch(of: /[-+]?(0|[1-9][0-9_]*)/) != nil else { return nil }
+    return Int(text.replacing("_", with: ""))
+  }
+
   mutating func integer(_ node: Node?, _ path: String, in range: ClosedRange<Int>) -> Int? {
     guard let node else { return nil }
-    guard let value = Self.plain(node).flatMap({ Int($0.replacing("_", with: "")) }),
+    guard let value = Self.plain(node).flatMap(Self.wholeNumber),
       range.contains(value)
     else {
       let bounds =
         range.upperBound == .max
         ? "of \(range.lowerBound) or more" : "from \(range.lowerBound) to \(range.upperBound)"
-      fail(node, "\(path): found \(Self.describe(node)), expected a whole number \(bounds)")
+      fail(
+        node,
+        "\(path): found \(Self.describe(node)), expected a whole number \(bounds)\(Self.quoteHint(node))"
+      )
       return nil
     }
     return value
@@ -127,7 +160,9 @@ struct JobNodeReader {
   ) -> Double? {
     guard let node else { return nil }
     guard let value = Self.plain(node).flatMap(Double.init), value.isFinite, isGood(value) else {
-      fail(node, "\(path): found \(Self.describe(node)), expected \(expected)")
+      fail(
+        node,
+        "\(path): found \(Self.describe(node)), expected \(expected)\(Self.quoteHint(node))")
       return nil
     }
     return value
@@ -149,14 +184,16 @@ struct JobNodeReader {
     return nil
   }
 
-  mutating func list(_ node: Node?, _ path: String, expected: String) -> [Node]? {
+  mutating func list(
+    _ node: Node?, _ path: String, expected: String, atMost limit: Int
+  ) -> [Node]? {
     guard let node else { return nil }
     guard let sequence = node.sequence else {
       fail(node, "\(path): found \(Self.describe(node)), expected a list of \(expected)")
       return nil
     }
-    guard sequence.count <= 1000 else {
-      fail(node, "\(path): found \(sequence.count) values, expected at most 1000")
+    guard sequence.count <= limit else {
+      fail(node, "\(path): found \(sequence.count) values, expected at most \(limit)")
       return nil
     }
     return Array(sequence)

@@ -18,9 +18,15 @@ package struct QueryTemplate: Sendable, Equatable {
   package var usesCutoff: Bool { !placeholders.isEmpty }
 
   /// - Throws: `Problem` for an empty text, one that does not begin with SELECT, WITH, VALUES or TABLE,
-  ///   an unclosed quote or comment, several statements, and placeholders other than `:cutoff`.
+  ///   an unclosed quote or comment, a NUL character, several statements, and placeholders other than `:cutoff`.
   package init(_ sql: String) throws(Problem) {
-    var scanner = QueryScanner(Array(sql.utf8))
+    let bytes = Array(sql.utf8)
+    // The server would take the statement to end here.
+    if let offset = bytes.firstIndex(of: 0) {
+      throw Problem(
+        offset: offset, message: "found a NUL character, which SQL cannot hold; remove it")
+    }
+    var scanner = QueryScanner(bytes)
     try scanner.scan()
     guard let start = scanner.firstWord else {
       throw Problem(offset: 0, message: "found no SQL, expected a SELECT")

@@ -34,7 +34,7 @@ enum UnsupportedFeatures {
         isUsed: { $0.scalar.map { $0.string != "always" } ?? false }),
       Feature(
         path: ["training", "warmStart"], name: "a warm start", instead: "write warmStart: false",
-        isUsed: { $0.scalar.map { $0.string != "false" } ?? true }),
+        isUsed: { $0.scalar?.string == "true" }),
     ]
   }
 

@@ -1,5 +1,5 @@
-import Foundation
 import Forecasters
+import Foundation
 import Logging
 import Postgres
 import Training
@@ -126,7 +126,8 @@ struct ForecastTask: Sendable {
       }
     } catch let error as TrainingError {
       throw ServiceError(
-        error.code == .noWindows ? .noUsableSeries : .training, "job \(job), run \(runID): \(error)")
+        error.code == .noWindows ? .noUsableSeries : .training, "job \(job), run \(runID): \(error)"
+      )
     } catch let error as ForecasterError {
       throw ServiceError(.training, "job \(job), run \(runID): \(error)")
     }

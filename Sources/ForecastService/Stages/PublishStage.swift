@@ -109,7 +109,8 @@ package struct PublishStage: Sendable {
           writer.write(forecasts.means[row])
           writer.write(Int32(step))
           forecasts.quantiles.withUnsafeBufferPointer {
-            writer.write(array: UnsafeBufferPointer(rebasing: $0[(row * count)..<((row + 1) * count)]))
+            writer.write(
+              array: UnsafeBufferPointer(rebasing: $0[(row * count)..<((row + 1) * count)]))
           }
         }
         if position % 1024 == 0 {

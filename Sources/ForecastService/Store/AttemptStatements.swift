@@ -58,6 +58,17 @@ package struct ClaimTask: PostgresStatement {
   package let build: String
   package let leaseSeconds: Double
   package let onlyRun: Int64?
+  package init(
+    worker: String, host: String, pid: Int32, build: String, leaseSeconds: Double, onlyRun: Int64?
+  ) {
+    self.worker = worker
+    self.host = host
+    self.pid = pid
+    self.build = build
+    self.leaseSeconds = leaseSeconds
+    self.onlyRun = onlyRun
+  }
+
   package var parameters: [any PostgresEncodable] {
     [worker, host, pid, build, leaseSeconds, onlyRun]
   }
@@ -92,6 +103,13 @@ package struct Heartbeat: PostgresStatement {
   package let leaseSeconds: Double
   package let stage: String
   package let progress: Double
+  package init(token: UUID, leaseSeconds: Double, stage: String, progress: Double) {
+    self.token = token
+    self.leaseSeconds = leaseSeconds
+    self.stage = stage
+    self.progress = progress
+  }
+
   package var parameters: [any PostgresEncodable] { [token, leaseSeconds, stage, progress] }
   package static func decode(_ row: PostgresRow) throws -> Bool {
     try row.decode("cancel_requested")
@@ -132,6 +150,18 @@ package struct EndAttempt: PostgresStatement {
   package let errorText: String?
   package let retry: Bool
   package let backoffSeconds: Double
+  package init(
+    token: UUID, outcome: String, errorCode: String?, errorText: String?, retry: Bool,
+    backoffSeconds: Double
+  ) {
+    self.token = token
+    self.outcome = outcome
+    self.errorCode = errorCode
+    self.errorText = errorText
+    self.retry = retry
+    self.backoffSeconds = backoffSeconds
+  }
+
   package var parameters: [any PostgresEncodable] {
     [token, outcome, errorCode, errorText, retry, backoffSeconds]
   }

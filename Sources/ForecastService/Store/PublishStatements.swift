@@ -17,6 +17,10 @@ package struct LockAttempt: PostgresStatement {
     FOR UPDATE OF a, r
     """
   package let token: UUID
+  package init(token: UUID) {
+    self.token = token
+  }
+
   package var parameters: [any PostgresEncodable] { [token] }
   package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("run_id") }
 }

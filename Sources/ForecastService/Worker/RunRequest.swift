@@ -48,7 +48,8 @@ package struct RunRequest: Sendable {
           while !Task.isCancelled {
             if try await pool.run(CountDaemons()).first == 0 {
               _ = try await pool.run(ReapLostAttempts())
-              if let outcome = try await worker.workOnce(onlyRun: runID), outcome.state != "retryable"
+              if let outcome = try await worker.workOnce(onlyRun: runID),
+                outcome.state != "retryable"
               {
                 return
               }

@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Foundation
 public import NumericsCore
 
@@ -86,7 +89,7 @@ public struct QuantileHead<Element: Real>: Sendable {
   ///   - weightOfRow: what each row's mean loss is multiplied by (1 / whole batch).
   ///   - quantiles: from `forward`; destroyed.
   ///   - dState: gradient of the state `[B, D]`, overwritten.
-  /// - Returns: the sum over rows of weighted losses, and how many rows had a target.
+  /// - Returns: the sum over rows of weighted losses.
   public func backward(
     batch B: Int, state: UnsafePointer<Element>, starts: UnsafePointer<Element>,
     targets: UnsafePointer<Element>, weightOfRow: Element, parameters: UnsafePointer<Element>,

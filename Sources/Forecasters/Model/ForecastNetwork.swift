@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import NumericsCore
 
 /// Features, backbone and head as one differentiable model: what a trainer fits.

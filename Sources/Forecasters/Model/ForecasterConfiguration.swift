@@ -44,15 +44,20 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     try require((1...4096).contains(hidden), "hidden is \(hidden), expected 1 to 4096")
     try require((1...16).contains(layers), "layers is \(layers), expected 1 to 16")
     try require(dropout >= 0 && dropout < 1, "dropout is \(dropout), expected at least 0, below 1")
-    try require(contextLength >= 2, "contextLength is \(contextLength), expected at least 2")
-    try require(horizon >= 1, "horizon is \(horizon), expected at least 1")
+    try require(
+      (2...1_000_000).contains(contextLength),
+      "contextLength is \(contextLength), expected 2 to 1000000")
+    try require((1...100_000).contains(horizon), "horizon is \(horizon), expected 1 to 100000")
     try require(!quantiles.isEmpty, "there are no quantiles")
+    try require(quantiles.count <= 999, "there are \(quantiles.count) quantiles, expected 1 to 999")
     try require(
       zip(quantiles, quantiles.dropFirst()).allSatisfy(<)
         && quantiles.allSatisfy { $0 > 0 && $0 < 1 },
       "quantiles must increase and lie between 0 and 1, found \(quantiles)")
     try require(
       seasonality.allSatisfy { $0 >= 1 }, "seasonality must be at least 1, found \(seasonality)")
+    try require(
+      seasonality.count <= 16, "there are \(seasonality.count) seasons, expected at most 16")
   }
 
   /// Seasons that the context can hold at least once.
@@ -65,7 +70,7 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     2 + usableSeasons.count + 2 * seasonality.filter { $0 > 1 }.count
   }
 
-  /// Candidates `K` of the linear start: see `SeasonalSkip`.
+  /// Candidates `K` of the linear start: see `WindowFeatures`.
   public var skipCount: Int { 1 + usableSeasons.count * 2 }
 }
 

@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import NumericsCore
 
 /// Turns windows of series into the numbers a model reads.
@@ -81,9 +84,11 @@ public struct WindowFeatures: Sendable {
       }
     }
     fillCandidates(batch, row: row, end: end, from: from, usable: usable, value)
+    // Nothing observed, nothing to scale by: such a window teaches nothing.
+    let blank = !values[from..<end].contains { !$0.isNaN }
     for h in 0..<H {
       let position = end + h
-      let target = position < values.count ? values[position] : .nan
+      let target = position < values.count && !blank ? values[position] : .nan
       batch.targets.base[row * H + h] = Element((target - scaler.location) * inverse)
     }
   }

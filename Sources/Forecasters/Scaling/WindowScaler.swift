@@ -6,7 +6,7 @@ public struct WindowScaler: Sendable, Equatable {
 
   /// Mean and standard deviation of the observed values; NaN is skipped.
   ///
-  /// The scale of a window that hardly varies is 1/1000 of its level, or 1 around zero, so that a constant
+  /// The scale of a window that hardly varies is 1/1000 of its level, or 1 for zeros, so that a constant
   /// series stays finite and its intervals narrow.
   public init(_ window: some Sequence<Double>) {
     var count = 0.0
@@ -21,9 +21,11 @@ public struct WindowScaler: Sendable, Equatable {
       squares += step * (value - mean)
       level = max(level, abs(value))
     }
-    let deviation = count > 1 ? (squares / count).squareRoot() : 0
+    // Squares of enormous values overflow; no deviation exceeds the level.
+    let deviation = count > 1 ? min((squares / count).squareRoot(), level) : 0
     location = count > 0 ? mean : 0
-    scale = max(deviation, level * 1e-3, level == 0 ? 1 : 0)
+    let wanted = max(deviation, level * 1e-3)
+    scale = wanted > 1e-290 ? wanted : 1  // the inverse stays finite
   }
 
   public func scaled(_ value: Double) -> Double { (value - location) / scale }

@@ -36,6 +36,8 @@ enum ClusterSettings {
       log_checkpoints = off
       log_timezone = 'UTC'
 
+      # The user bears the name of the product's schema, which "$user" would put first.
+      search_path = 'public'
       timezone = 'UTC'
       random_page_cost = 1.1
       jit = off

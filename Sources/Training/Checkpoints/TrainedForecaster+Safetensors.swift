@@ -1,5 +1,8 @@
-import Foundation
+// Names: the format's own key.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Forecasters
+import Foundation
 
 // Safetensors: 8 bytes little-endian header length, a JSON header, then the tensors one after another
 // (https://github.com/huggingface/safetensors). Readable from Python with `safetensors`.
@@ -53,22 +56,27 @@ extension TrainedForecaster {
         ForecasterConfiguration.self, from: Data(json.utf8))
     else { throw fail("the metadata hold no configuration") }
     let layout = try ForecastNetwork<Float>(configuration).layout
+    guard bytes.count - start == layout.count * 4 else {
+      throw fail("\(bytes.count - start) bytes of weights, expected \(layout.count * 4)")
+    }
     var parameters = [Float](repeating: 0, count: layout.count)
     for tensor in layout.tensors {
       guard case .tensor(let entry)? = header[tensor.name] else {
         throw fail("tensor \(tensor.name) is missing")
       }
       guard entry.dtype == "F32", entry.shape == tensor.shape, entry.data_offsets.count == 2,
-        entry.data_offsets[0] >= 0,
-        entry.data_offsets[1] - entry.data_offsets[0] == tensor.count * 4,
-        entry.data_offsets[1] <= bytes.count - start
+        (0...(bytes.count - start)).contains(entry.data_offsets[0]),
+        (0...(bytes.count - start)).contains(entry.data_offsets[1]),
+        entry.data_offsets[1] - entry.data_offsets[0] == tensor.count * 4
       else {
         throw fail("tensor \(tensor.name) is not F32 \(tensor.shape)")
       }
       for k in 0..<tensor.count {
         let at = start + entry.data_offsets[0] + 4 * k
         let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[at + $1]) << (8 * UInt32($1)) }
-        parameters[tensor.offset + k] = Float(bitPattern: bits)
+        let value = Float(bitPattern: bits)
+        guard value.isFinite else { throw fail("tensor \(tensor.name) holds \(value)") }
+        parameters[tensor.offset + k] = value
       }
     }
     self.init(configuration: configuration, parameters: parameters)

@@ -4,23 +4,40 @@ import NumericsCore
 ///
 /// A window is a series and the position where its context ends and its targets begin. The last
 /// `heldOut` steps of a series long enough to spare them serve as validation and are no training target.
-struct WindowIndex: Sendable {
+package struct WindowIndex: Sendable {
+  /// A context and its targets: positions within a series.
+  package struct Window: Sendable, Equatable {
+    package let series: Int
+    /// One past the last step of the context; targets follow.
+    package let end: Int
+    /// Steps of the series that may be seen: targets at or beyond it count as missing.
+    package let limit: Int
+
+    package init(series: Int, end: Int, limit: Int) {
+      self.series = series
+      self.end = end
+      self.limit = limit
+    }
+  }
+
   /// Windows before each series; one entry more than series.
   private let before: [Int]
   private let first: [Int]
-  let count: Int
-  /// Series and end of context of the validation windows.
-  let validation: [(series: Int, end: Int)]
+  private let limits: [Int]
+  package let count: Int
+  /// Held-out windows with at least one observed target.
+  package let validation: [Window]
 
   /// - Parameters:
   ///   - validationWindows: windows held out at the end of each series; 0 trains on everything.
   ///   - minimumContext: observed steps that a context needs.
-  init(
+  package init(
     _ panel: Panel, horizon: Int, contextLength: Int, validationWindows: Int, minimumContext: Int
   ) {
     var before = [0]
     var first: [Int] = []
-    var validation: [(series: Int, end: Int)] = []
+    var limits: [Int] = []
+    var validation: [Window] = []
     before.reserveCapacity(panel.count + 1)
     first.reserveCapacity(panel.count)
     for series in 0..<panel.count {
@@ -36,14 +53,20 @@ struct WindowIndex: Sendable {
       let windows = max(0, lastStart - start + 1)
       before.append(before[series] + windows)
       first.append(start)
+      limits.append(end)
       if spares {
         for window in 0..<validationWindows {
-          validation.append((series, length - heldOut + window * horizon))
+          let first = length - heldOut + window * horizon
+          let targets = panel.values[(range.lowerBound + first)...].prefix(horizon)
+          if targets.contains(where: { !$0.isNaN }) {
+            validation.append(Window(series: series, end: first, limit: length))
+          }
         }
       }
     }
     self.before = before
     self.first = first
+    self.limits = limits
     self.validation = validation
     count = before.last!
   }
@@ -58,13 +81,14 @@ struct WindowIndex: Sendable {
     return range.count + 1
   }
 
-  func window(_ number: Int) -> (series: Int, end: Int) {
+  /// Training window `number`, below `count`.
+  package func window(_ number: Int) -> Window {
     var low = 0
     var high = before.count - 1
     while high - low > 1 {
       let middle = (low + high) / 2
       if before[middle] <= number { low = middle } else { high = middle }
     }
-    return (low, first[low] + number - before[low])
+    return Window(series: low, end: first[low] + number - before[low], limit: limits[low])
   }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Postgres
 import Terminal
 
@@ -88,7 +88,7 @@ struct DatabaseCommand: AsyncParsableCommand {
       var pointers = ([program] + arguments).map { strdup($0) } + [nil]
       execvp(program, &pointers)
       let reason = String(cString: strerror(errno))
-      pointers.forEach { free($0) }
+      for pointer in pointers { free(pointer) }
       throw ServiceError(
         .badArgument, "\(program) cannot be started (\(reason)): install postgresql-client")
     }

@@ -1,12 +1,13 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 struct ValidateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "validate", abstract: "Check job files without a database.")
-  @Argument(help: "Job files or directories of them.", completion: .file(extensions: ["yaml", "yml"]))
+  @Argument(
+    help: "Job files or directories of them.", completion: .file(extensions: ["yaml", "yml"]))
   var paths: [String]
 
   func run() async throws {
@@ -25,7 +26,8 @@ struct ApplyCommand: AsyncParsableCommand {
     discussion:
       "A file that says the same as the registered version is left alone; a changed one becomes a new version."
   )
-  @Argument(help: "Job files or directories of them.", completion: .file(extensions: ["yaml", "yml"]))
+  @Argument(
+    help: "Job files or directories of them.", completion: .file(extensions: ["yaml", "yml"]))
   var paths: [String]
   @OptionGroup var database: DatabaseOptions
   @OptionGroup var output: OutputOptions

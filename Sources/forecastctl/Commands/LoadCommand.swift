@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 struct LoadCommand: AsyncParsableCommand {
@@ -10,7 +10,8 @@ struct LoadCommand: AsyncParsableCommand {
       Plain or gzip. Long form has one row per series and time; with --wide every value column is a \
       series. The table (series, ts, value) is created when it does not exist. Errors name the line.
       """)
-  @Argument(help: "The file; - reads standard input.", completion: .file(extensions: ["csv", "gz"]))
+  @Argument(
+    help: "The file; - reads standard input.", completion: .file(extensions: ["csv", "gz"]))
   var file: String
   @Option(help: "Target, with or without a schema.") var table: String
   @Option(help: "Column that names the series; several are joined with a slash.")

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Synchronization
 import Terminal
 
@@ -41,7 +41,8 @@ struct RunCommand: AsyncParsableCommand {
 
 struct RetryCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "retry", abstract: "Queue a failed or cancelled run again, same version and cutoff.")
+    commandName: "retry",
+    abstract: "Queue a failed or cancelled run again, same version and cutoff.")
   @Argument(help: "Number of the run.") var run: Int64
   @Flag(help: "Wait until the run has ended and show its progress.") var wait = false
   @OptionGroup var database: DatabaseOptions
@@ -83,7 +84,8 @@ private func follow(
   let interrupt = Interrupt { worker.abort() }
   defer { interrupt.end() }
   let run = try await request.wait(for: runID, worker: worker) { run in
-    let label = "run \(runID) \(run.job): \(run.state == "running" ? run.stage ?? run.state : run.state)"
+    let label =
+      "run \(runID) \(run.job): \(run.state == "running" ? run.stage ?? run.state : run.state)"
     let changed = stage.withLock { old in
       defer { old = label }
       return old != label

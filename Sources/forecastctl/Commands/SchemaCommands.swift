@@ -1,13 +1,14 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 struct MigrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "migrate", abstract: "Bring the forecast schema up to date.",
     discussion:
-      "Each migration runs in its own transaction under a lock. Nothing happens when all are applied.")
+      "Each migration runs in its own transaction under a lock. Nothing happens when all are applied."
+  )
   @OptionGroup var database: DatabaseOptions
 
   func run() async throws {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import ForecastService
+import Foundation
 import Terminal
 
 struct StatusCommand: AsyncParsableCommand {

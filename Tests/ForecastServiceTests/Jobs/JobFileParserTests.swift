@@ -205,7 +205,7 @@ struct JobFileParserTests {
     let lines = smallJob.split(separator: "\n")
     let shuffled = (lines[8...] + lines[..<8]).joined(separator: "\n") + "  # weekly\n"
     let other = try JobFileParser.parse(
-      shuffled + "catchUp: latest\ntraining: {learningRate: 0.0010}\n", file: "b.yaml"
+      shuffled + "catchUp: latest\ntraining: {learningRate: 0.0020}\n", file: "b.yaml"
     ).definition
     #expect(other == job)
     #expect(try other.digest() == job.digest())

@@ -12,14 +12,14 @@ private func iso(_ micros: Int64) -> String {
   Date(timeIntervalSince1970: Double(micros / 1_000_000)).formatted(.iso8601)
 }
 
-private typealias Row = (key: String?, time: Int64?, value: Double?)
+private typealias InputRow = (key: String?, time: Int64?, value: Double?)
 
-private func build(_ frequency: String, _ rows: [Row]) throws -> BuiltPanel {
+private func build(_ frequency: String, _ rows: [InputRow]) throws -> BuiltPanel {
   try build(frequency, PanelOptions(), rows)
 }
 
 private func build(
-  _ frequency: String, zone: String = "UTC", _ options: PanelOptions, _ rows: [Row]
+  _ frequency: String, zone: String = "UTC", _ options: PanelOptions, _ rows: [InputRow]
 ) throws -> BuiltPanel {
   let grid = CalendarGrid(
     frequency: try #require(Frequency(frequency)),
@@ -36,7 +36,7 @@ private func build(
 }
 
 /// Integer steps 0, 1, 2 … with these values; nil leaves a step out.
-private func series(_ key: String, _ values: [Double?], from first: Int64 = 0) -> [Row] {
+private func series(_ key: String, _ values: [Double?], from first: Int64 = 0) -> [InputRow] {
   values.enumerated().compactMap { index, value in
     value.map { (key, first + Int64(index), $0) }
   }
@@ -46,7 +46,7 @@ private func series(_ key: String, _ values: [Double?], from first: Int64 = 0) -
 struct PanelBuilderTests {
   @Test("rows in any order make the same panel, verdicts and digest")
   func order() throws {
-    var rows: [Row] = []
+    var rows: [InputRow] = []
     for key in 0..<50 {
       for step in 0..<40 where (key + step) % 7 != 0 {
         rows.append(("series-\(key % 10)-\(key)", Int64(step), Double((step * 31 + key) % 17)))
@@ -216,7 +216,7 @@ struct PanelBuilderTests {
       ),
     ])
   func conventions(frequency: String, zone: String, stamps: [String], next: String) throws {
-    let rows: [Row] = stamps.enumerated().map { ("a", micros($1), Double($0)) }
+    let rows: [InputRow] = stamps.enumerated().map { ("a", micros($1), Double($0)) }
     let built = try build(frequency, zone: zone, PanelOptions(minimumTrainingSteps: 2), rows)
     #expect(built.verdicts[0].kind == .ok)
     #expect(built.panel.values == [0, 1, 2])
@@ -225,8 +225,10 @@ struct PanelBuilderTests {
 
   @Test("mixed stamps count for their period and are reported")
   func offGrid() throws {
-    let rows: [Row] = ["2024-05-12T09:00:00Z", "2024-05-13T11:00:00Z", "2024-05-14", "2024-05-15"]
-      .enumerated().map { ("a", micros($1), Double($0)) }
+    let rows: [InputRow] = [
+      "2024-05-12T09:00:00Z", "2024-05-13T11:00:00Z", "2024-05-14", "2024-05-15",
+    ]
+    .enumerated().map { ("a", micros($1), Double($0)) }
     let built = try build("1 day", rows)
     #expect(built.verdicts[0].kind == .offGrid)
     #expect(built.verdicts[0].trainable)
@@ -236,7 +238,7 @@ struct PanelBuilderTests {
 
   @Test("two stamps in one period are never merged in silence")
   func crowded() throws {
-    let rows: [Row] = ["2024-05-12T09:00:00Z", "2024-05-12T11:00:00Z", "2024-05-14"]
+    let rows: [InputRow] = ["2024-05-12T09:00:00Z", "2024-05-12T11:00:00Z", "2024-05-14"]
       .map { ("a", micros($0), 1) }
     let verdict = try build("1 day", rows).verdicts[0]
     #expect(verdict.kind == .duplicate)
@@ -245,7 +247,7 @@ struct PanelBuilderTests {
 
   @Test("a stamp in the year 9999 exhausts no memory")
   func farFuture() throws {
-    let rows: [Row] = ["2024-05-12", "2024-05-13", "9999-12-31"].map { ("a", micros($0), 1) }
+    let rows: [InputRow] = ["2024-05-12", "2024-05-13", "9999-12-31"].map { ("a", micros($0), 1) }
     let built = try build("1 minute", rows)
     #expect(built.verdicts[0].kind == .tooSparse)
     #expect(built.panel.values.isEmpty)
@@ -260,7 +262,7 @@ struct PanelBuilderTests {
 
   @Test("many series over chunk and table borders keep their own values")
   func many() throws {
-    var rows: [Row] = []
+    var rows: [InputRow] = []
     for step in 0..<30 {
       for key in 0..<5000 { rows.append(("k\(key)", Int64(step), Double(key * 100 + step))) }
     }

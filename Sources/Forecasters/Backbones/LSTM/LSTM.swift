@@ -1,3 +1,6 @@
+// Names: shape letters B, T, F, D, H, Q, K.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 public import NumericsCore
 
 /// Stacked LSTM (Hochreiter & Schmidhuber 1997, forget gate of Gers et al. 2000).
@@ -85,6 +88,19 @@ public struct LSTM<Element: Real>: Backbone {
     parameters: UnsafePointer<Element>, workspace: BackboneWorkspace<Element>,
     dropout stream: inout RandomStream?
   ) -> UnsafePointer<Element> {
+    forward(
+      time: T, batch: B, inputs: inputs, parameters: parameters, initial: nil,
+      workspace: workspace, dropout: &stream)
+  }
+
+  /// The same from a state that is not zero, so that a sequence can be read in parts.
+  ///
+  /// - Parameter initial: `[layers, 2, B, D]`, `h` before `c`; what `finalState` gave for the part before.
+  public func forward(
+    time T: Int, batch B: Int, inputs: UnsafePointer<Element>,
+    parameters: UnsafePointer<Element>, initial: UnsafePointer<Element>?,
+    workspace: BackboneWorkspace<Element>, dropout stream: inout RandomStream?
+  ) -> UnsafePointer<Element> {
     let workspace = workspace as! Workspace  // made by makeWorkspace of this type
     let D = width
     workspace.droppedOut = stream != nil && dropout > 0
@@ -103,13 +119,16 @@ public struct LSTM<Element: Real>: Backbone {
         let gates = G + t * B * 4 * D
         let at = t * B * D
         let before = (t - 1) * B * D
-        if t > 0 {
+        let h0 = initial.map { $0 + index * 2 * B * D }
+        let h = t > 0 ? UnsafePointer(a.h.base + before) : h0
+        if let h {
           Element.multiply(
-            B, 4 * D, D, alpha: 1, a.h.base + before, .plain, lda: D,
+            B, 4 * D, D, alpha: 1, h, .plain, lda: D,
             parameters + layer.recurrentWeight, .plain, ldb: 4 * D, beta: 1, gates, ldc: 4 * D)
         }
         Element.lstmForward(
-          rows: B, width: D, gates: gates, cPrevious: t > 0 ? UnsafePointer(a.c.base + before) : nil,
+          rows: B, width: D, gates: gates,
+          cPrevious: t > 0 ? UnsafePointer(a.c.base + before) : h0.map { $0 + B * D },
           c: a.c.base + at, tanhC: a.tanhC.base + at, h: a.h.base + at)
       }
       x = UnsafePointer(a.h.base)
@@ -118,6 +137,19 @@ public struct LSTM<Element: Real>: Backbone {
       }
     }
     return x
+  }
+
+  /// Copies the state after the last step of the last `forward` to `out` `[layers, 2, B, D]`.
+  public func finalState(
+    time T: Int, batch B: Int, workspace: BackboneWorkspace<Element>,
+    to out: UnsafeMutablePointer<Element>
+  ) {
+    let workspace = workspace as! Workspace  // made by makeWorkspace of this type
+    let count = B * width
+    for (index, a) in workspace.layers.enumerated() {
+      (out + 2 * index * count).update(from: a.h.base + (T - 1) * count, count: count)
+      (out + (2 * index + 1) * count).update(from: a.c.base + (T - 1) * count, count: count)
+    }
   }
 
   private func drop(
@@ -139,6 +171,23 @@ public struct LSTM<Element: Real>: Backbone {
     parameters: UnsafePointer<Element>, dOutputs: UnsafeMutablePointer<Element>,
     gradient: UnsafeMutablePointer<Element>, workspace: BackboneWorkspace<Element>
   ) {
+    backward(
+      time: T, batch: B, inputs: inputs, parameters: parameters, initial: nil, dOutputs: dOutputs,
+      gradient: gradient, dInitial: nil, dInputs: nil, workspace: workspace)
+  }
+
+  /// The same for a `forward` from `initial`.
+  ///
+  /// - Parameters:
+  ///   - dInitial: gradient of `initial`, overwritten; nil if not wanted.
+  ///   - dInputs: gradient of `inputs`, overwritten; nil if not wanted.
+  public func backward(
+    time T: Int, batch B: Int, inputs: UnsafePointer<Element>,
+    parameters: UnsafePointer<Element>, initial: UnsafePointer<Element>?,
+    dOutputs: UnsafeMutablePointer<Element>, gradient: UnsafeMutablePointer<Element>,
+    dInitial: UnsafeMutablePointer<Element>?, dInputs: UnsafeMutablePointer<Element>?,
+    workspace: BackboneWorkspace<Element>
+  ) {
     let workspace = workspace as! Workspace  // made by makeWorkspace of this type
     let D = width
     workspace.dc.reserve(B * D)
@@ -148,13 +197,14 @@ public struct LSTM<Element: Real>: Backbone {
       let layer = layers[index]
       let a = workspace.layers[index]
       transpose(parameters + layer.recurrentWeight, rows: D, columns: 4 * D, workspace.transposed)
+      let h0 = initial.map { $0 + index * 2 * B * D }
       workspace.dc.zero(B * D)
       for t in stride(from: T - 1, through: 0, by: -1) {
         let gates = a.gates.base + t * B * 4 * D
         let at = t * B * D
         Element.lstmBackward(
           rows: B, width: D, gates: gates,
-          cPrevious: t > 0 ? UnsafePointer(a.c.base + at - B * D) : nil,
+          cPrevious: t > 0 ? UnsafePointer(a.c.base + at - B * D) : h0.map { $0 + B * D },
           tanhC: a.tanhC.base + at, dh: dH + at, dc: workspace.dc.base)
         if t > 0 {
           Element.multiply(
@@ -174,6 +224,24 @@ public struct LSTM<Element: Real>: Backbone {
         Element.multiply(
           D, 4 * D, (T - 1) * B, alpha: 1, a.h.base, .transposed, lda: D, dG + B * 4 * D, .plain,
           ldb: 4 * D, beta: 1, gradient + layer.recurrentWeight, ldc: 4 * D)
+      }
+      if let h0 {
+        Element.multiply(
+          D, 4 * D, B, alpha: 1, h0, .transposed, lda: D, dG, .plain, ldb: 4 * D, beta: 1,
+          gradient + layer.recurrentWeight, ldc: 4 * D)
+      }
+      if let dInitial {
+        let dh0 = dInitial + index * 2 * B * D
+        Element.multiply(
+          B, D, 4 * D, alpha: 1, dG, .plain, lda: 4 * D, workspace.transposed.base, .plain,
+          ldb: D, beta: 0, dh0, ldc: D)
+        (dh0 + B * D).update(from: workspace.dc.base, count: B * D)
+      }
+      if index == 0, let dInputs {
+        Element.multiply(
+          T * B, layer.inputs, 4 * D, alpha: 1, dG, .plain, lda: 4 * D,
+          parameters + layer.inputWeight, .transposed, ldb: 4 * D, beta: 0, dInputs,
+          ldc: layer.inputs)
       }
       Element.addColumnSums(rows: T * B, width: 4 * D, dG, to: gradient + layer.bias)
       if let below {
