@@ -16,7 +16,11 @@ package import Foundation
 /// - months, quarters, years: local calendar months from January 1970.
 /// - integer: the step itself.
 ///
-/// `ordinal % seasonality` is the phase within a season.
+/// Series stamped at regular UTC times across a change of clocks would slip from one step of the wall
+/// clock into the next; their steps are those of ``universal`` (see ``StampConvention``).
+///
+/// `ordinal % seasonality` is the phase within a season. Instants beyond the calendar, some 290 000
+/// years away, are its last.
 package struct CalendarGrid: Sendable {
   enum Rule: Sendable {
     case integer
@@ -33,8 +37,12 @@ package struct CalendarGrid: Sendable {
   let zone: ZoneTable
 
   package init(frequency: Frequency, timeZone: TimeZone) {
+    self.init(frequency: frequency, zone: ZoneTable.table(for: timeZone))
+  }
+
+  private init(frequency: Frequency, zone: ZoneTable) {
     self.frequency = frequency
-    zone = ZoneTable.table(for: timeZone)
+    self.zone = zone
     let count = frequency.count
     switch frequency.unit {
     case .integer: rule = .integer
@@ -44,10 +52,7 @@ package struct CalendarGrid: Sendable {
       if minutes > 60, 1440 % minutes == 0 {
         rule = .clock(step: step)
       } else {
-        // The smaller offset of January and July 2000 is standard time on both hemispheres.
-        let standard = min(
-          zone.offset(at: 946_684_800_000_000), zone.offset(at: 962_409_600_000_000))
-        rule = .elapsed(step: step, anchor: -standard)
+        rule = .elapsed(step: step, anchor: -zone.standardOffset)
       }
     case .day: rule = .days(count: count, shift: 0)
     case .week: rule = .days(count: count * 7, shift: 3)
@@ -55,6 +60,12 @@ package struct CalendarGrid: Sendable {
     case .quarter: rule = .months(count: count * 3)
     case .year: rule = .months(count: count * 12)
     }
+  }
+
+  /// The same steps without changes of the clock: standard time all year. Ordinals are those of this
+  /// grid in winter.
+  var universal: CalendarGrid {
+    CalendarGrid(frequency: frequency, zone: ZoneTable(fixed: zone.standardOffset))
   }
 
   /// The step that an instant (or, for integer steps, an index) belongs to.
@@ -84,13 +95,19 @@ package struct CalendarGrid: Sendable {
   package func instant(of ordinal: Int) -> Int64 {
     switch rule {
     case .integer: Int64(ordinal)
-    case .elapsed(let step, let anchor): Int64(ordinal) * step + anchor
-    case .clock(let step): zone.instant(local: Int64(ordinal) * step)
+    case .elapsed(let step, let anchor): Self.micros(ordinal, step) + anchor
+    case .clock(let step): zone.instant(local: Self.micros(ordinal, step))
     case .days(let count, let shift):
-      zone.instant(local: Int64(ordinal * count - shift) * Self.day)
+      zone.instant(local: Self.micros(ordinal * count - shift, Self.day))
     case .months(let count):
-      zone.instant(local: Int64(Self.firstDay(month: ordinal * count)) * Self.day)
+      zone.instant(local: Self.micros(Self.firstDay(month: ordinal * count), Self.day))
     }
+  }
+
+  /// A number of steps in microseconds, held inside the calendar.
+  static func micros(_ count: Int, _ step: Int64) -> Int64 {
+    let limit = 9_100_000_000_000_000_000 / step
+    return max(-limit, min(limit, Int64(count))) * step
   }
 
   /// Days since 1970 of the first of a month counted from January 1970.

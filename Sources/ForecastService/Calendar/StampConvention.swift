@@ -15,7 +15,8 @@ package struct StampConvention: Hashable, Sendable {
   enum Clock: Hashable, Sendable {
     /// Microseconds into the local day (or step).
     case local(Int64)
-    /// Microseconds into the UTC day (or elapsed step): stamps that ignore the change of clocks.
+    /// Microseconds into the day (or step) of standard time: stamps that ignore the change of clocks,
+    /// on steps that do so too.
     case utc(Int64)
   }
 
@@ -36,52 +37,91 @@ extension CalendarGrid {
 
   /// The stamp of a step under a convention.
   package func stamp(of ordinal: Int, _ convention: StampConvention) -> Int64 {
+    let time: Int64
+    switch convention.clock {
+    case .local(let phase): time = phase
+    case .utc(let phase):
+      switch rule {
+      case .integer, .elapsed: return instant(of: ordinal) + phase
+      default:
+        let standard = StampConvention(place: convention.place, clock: .local(phase))
+        return universal.stamp(of: ordinal, standard)
+      }
+    }
     switch rule {
     case .integer: return Int64(ordinal)
-    case .elapsed(let step, _), .clock(let step):
+    case .elapsed(let step, _):
       let start = instant(of: ordinal)
-      switch convention.clock {
-      case .utc(let phase): return start + floorMod(phase - elapsedPhase(start), step)
-      case .local(let phase):
-        return start + floorMod(phase - start - zone.offset(at: start), step)
-      }
+      return start + floorMod(time - start - zone.offset(at: start), step)
+    case .clock(let step): return zone.instant(local: Self.micros(ordinal, step) + time)
     case .days(let count, let shift):
       var day = ordinal * count - shift
       if case .day(let offset) = convention.place { day += offset }
-      return stamp(onLocalDay: day, convention.clock)
+      return stamp(onLocalDay: day, time)
     case .months(let count):
       let first = ordinal * count
       switch convention.place {
       case .dayOfMonth(let month, let day):
         let start = Self.firstDay(month: first + month)
         let next = Self.firstDay(month: first + month + 1)
-        return stamp(onLocalDay: min(start + day, next) - 1, convention.clock)
+        return stamp(onLocalDay: min(start + day, next) - 1, time)
       case .monthEnd(let month):
-        return stamp(
-          onLocalDay: Self.firstDay(month: first + month + 1) - 1, convention.clock)
+        return stamp(onLocalDay: Self.firstDay(month: first + month + 1) - 1, time)
       case .whole, .day:
-        return stamp(onLocalDay: Self.firstDay(month: first), convention.clock)
+        return stamp(onLocalDay: Self.firstDay(month: first), time)
       }
     }
   }
 
-  private func stamp(onLocalDay day: Int, _ clock: StampConvention.Clock) -> Int64 {
-    switch clock {
-    case .local(let time): return zone.instant(local: Int64(day) * Self.day + time)
-    case .utc(let phase):
-      let start = zone.instant(local: Int64(day) * Self.day)
-      return start + floorMod(phase - start, Self.day)
-    }
+  private func stamp(onLocalDay day: Int, _ time: Int64) -> Int64 {
+    zone.instant(local: Self.micros(day, Self.day) + time)
+  }
+}
+
+extension StampConvention {
+  /// The same places counted in standard time.
+  var universal: StampConvention {
+    guard case .local(let time) = clock else { return self }
+    return StampConvention(place: place, clock: .utc(time))
   }
 
-  /// Position of an instant in its step when time is counted without clock changes.
-  @inline(__always)
-  func elapsedPhase(_ instant: Int64) -> Int64 {
-    switch rule {
-    case .elapsed(let step, let anchor): floorMod(instant - anchor, step)
-    case .clock(let step): floorMod(instant, step)
-    default: floorMod(instant, Self.day)
+  /// Whether stamps, in order of time, are at the same time of the UTC day (or step) across a change
+  /// of clocks, so that the wall clock shows different times for them.
+  static func ignoresClocks(
+    _ rows: UnsafeMutableBufferPointer<PanelRow>, on grid: CalendarGrid,
+    _ cursor: inout ZoneTable.Cursor
+  ) -> Bool {
+    let step: Int64
+    switch grid.rule {
+    case .integer, .elapsed: return false
+    case .clock(let length): step = length
+    case .days, .months: step = CalendarGrid.day
     }
+    guard let first = rows.first?.time, let last = rows.last?.time else { return false }
+    let offset = grid.zone.offset(at: first, &cursor)
+    if last < cursor.upper { return false }
+    let phase = floorMod(first, step)
+    var moved = false
+    for row in rows {
+      if floorMod(row.time, step) != phase { return false }
+      if !moved {
+        moved = floorMod(grid.zone.offset(at: row.time, &cursor) - offset, step) != 0
+      }
+    }
+    return moved
+  }
+}
+
+extension CalendarGrid {
+  /// A time of the data for people.
+  func text(_ instant: Int64) -> String {
+    if case .integer = rule { return "step \(instant)" }
+    func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let days = floorDiv(instant, Self.day)
+    let date = CivilDate.date(days: Int(days))
+    let second = (instant - days * Self.day) / 1_000_000
+    let time = "\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))"
+    return "\(date.year)-\(two(Int64(date.month)))-\(two(Int64(date.day))) \(time) UTC"
   }
 }
 
@@ -106,11 +146,14 @@ struct StampProfile {
     let local: Int64
     let phase: Int64
     var place = 0
+    var utc: Int64 = 0
+    var utcIsOwn = false
     switch grid.rule {
     case .integer: return Int(instant)
     case .elapsed(let step, let anchor):
       ordinal = Int(floorDiv(instant - anchor, step))
-      let utc = instant - anchor - Int64(ordinal) * step
+      utc = instant - anchor - Int64(ordinal) * step
+      utcIsOwn = true
       if !isEmpty, utcSame, utc == utcPhase { return ordinal }
       local = instant + grid.zone.offset(at: instant, &cursor)
       phase = floorMod(local, step)
@@ -139,12 +182,14 @@ struct StampProfile {
         innerDay = date.day
       }
     }
-    let utc = grid.elapsedPhase(instant)
     if isEmpty {
       (isEmpty, utcPhase, localPhase, self.place) = (false, utc, phase, place)
     } else {
       if utc != utcPhase { utcSame = false }
-      if phase != localPhase { localSame = false }
+      if phase != localPhase, localSame {
+        // A stamp that the change of clocks moved is where the others are.
+        localSame = !utcIsOwn && grid.zone.instant(instant, reads: local - phase + localPhase)
+      }
       if place != self.place { placeSame = false }
     }
     return ordinal
@@ -153,8 +198,8 @@ struct StampProfile {
   /// The convention all stamps follow; nil when they follow none.
   func convention(on grid: CalendarGrid) -> StampConvention? {
     if isEmpty { return grid.startConvention }
-    guard placeSame, utcSame || localSame else { return nil }
     let place: StampConvention.Place
+    guard placeSame else { return nil }
     switch grid.rule {
     case .integer, .elapsed, .clock: place = .whole
     case .days: place = .day(self.place)
@@ -170,7 +215,6 @@ struct StampProfile {
     if case .elapsed = grid.rule, utcSame {
       return StampConvention(place: place, clock: .utc(utcPhase))
     }
-    return StampConvention(
-      place: place, clock: localSame ? .local(localPhase) : .utc(utcPhase))
+    return localSame ? StampConvention(place: place, clock: .local(localPhase)) : nil
   }
 }

@@ -30,6 +30,13 @@ package struct ZoneTable: Sendable {
     return table
   }
 
+  /// A zone whose clocks never change.
+  init(fixed offset: Int64) {
+    starts = [.min]
+    offsets = [offset]
+    localEnds = [.max]
+  }
+
   private init(reading zone: TimeZone) {
     let end = Date(timeIntervalSince1970: 5_680_281_600)  // 2150-01-01
     var instant = Date(timeIntervalSince1970: -2_208_988_800)  // 1900-01-01
@@ -52,6 +59,12 @@ package struct ZoneTable: Sendable {
     localEnds = starts.indices.map {
       $0 + 1 < starts.count ? starts[$0 + 1] + offsets[$0] : .max
     }
+  }
+
+  /// Microseconds east of UTC in winter: the smaller offset of January and July 2000, which is standard
+  /// time on both hemispheres.
+  var standardOffset: Int64 {
+    min(offset(at: 946_684_800_000_000), offset(at: 962_409_600_000_000))
   }
 
   /// The segment that holds an instant.
@@ -84,12 +97,28 @@ package struct ZoneTable: Sendable {
   /// A time that occurs twice is its first occurrence; one that is skipped is the first instant after
   /// the gap.
   package func instant(local: Int64) -> Int64 {
+    let segment = segment(local: local)
+    return max(starts[segment], local - offsets[segment])
+  }
+
+  /// Whether an instant is a local time as clocks or programs read it: where the time is skipped, both
+  /// the first instant after the gap and the time counted on through the gap.
+  func instant(_ instant: Int64, reads local: Int64) -> Bool {
+    let segment = segment(local: local)
+    if local - offsets[segment] >= starts[segment] {
+      return local - offsets[segment] == instant
+    }
+    return instant == starts[segment] || instant == local - offsets[segment - 1]
+  }
+
+  /// The first segment that ends after a local time.
+  private func segment(local: Int64) -> Int {
     var low = 0
     var high = localEnds.count - 1
     while low < high {
       let middle = (low + high) / 2
       if local < localEnds[middle] { high = middle } else { low = middle + 1 }
     }
-    return max(starts[low], local - offsets[low])
+    return low
   }
 }

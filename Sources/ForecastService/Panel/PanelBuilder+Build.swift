@@ -148,7 +148,8 @@ extension PanelBuilder {
     while taken.contains(key) { key = "(\(key))" }
     return SeriesVerdict(
       key: key, kind: .nullKey, trainable: false, predictable: false,
-      detail: "\(nullKeys) rows have no series key and belong to no series", rows: nullKeys,
+      detail: "\(nullKeys) rows have no series key, or an empty one, and belong to no series",
+      rows: nullKeys,
       observations: 0, gaps: 0, duplicates: 0, nonFinite: 0, nulls: 0)
   }
 
@@ -162,9 +163,10 @@ extension PanelBuilder {
       values.initialize(repeating: missing)
       for (index, place) in kept.places.enumerated() {
         let end = kept.offsets[index + 1]
-        let origin = kept.offsets[index] - kept.firstOrdinals[index]
+        let start = kept.offsets[index]
+        let first = kept.firstOrdinals[index]
         for row in positions[place]..<positions[place + 1] where storage[row].value.isFinite {
-          values[origin + Int(storage[row].time)] = storage[row].value
+          values[start + (Int(storage[row].time) - first)] = storage[row].value
         }
         if options.gaps == .forwardFill {
           for step in kept.offsets[index] + 1..<max(end, kept.offsets[index] + 1)

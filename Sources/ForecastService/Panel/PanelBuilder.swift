@@ -14,7 +14,8 @@ package struct PanelBuilder: Sendable {
   }
 
   static let chunkRows = 1 << 16
-  /// Instants beyond this many microseconds (years -251 000 to 255 000) are not calendar times.
+  /// Instants beyond this many microseconds (years -251 000 to 255 000) are not calendar times; integer
+  /// steps beyond leave no room for a horizon.
   static let timeLimit: Int64 = 8_000_000_000_000_000_000
   /// Stands for NULL among the values; apart from all NaN that arithmetic makes.
   static let null = Double(bitPattern: 0x7FF8_4E55_4C4C_0001)
@@ -45,7 +46,7 @@ package struct PanelBuilder: Sendable {
   /// Takes one row.
   ///
   /// - Parameters:
-  ///   - key: UTF-8 of the series key; nil for NULL.
+  ///   - key: UTF-8 of the series key; nil for NULL. An empty key names no series either.
   ///   - time: microseconds since 1970-01-01 UTC, `Int64.max` and `.min` for infinity, or the integer
   ///     step; nil for NULL.
   ///   - value: nil for NULL.
@@ -54,7 +55,7 @@ package struct PanelBuilder: Sendable {
   package mutating func append(
     key: UnsafeRawBufferPointer?, time: Int64?, value: Double?
   ) throws(PanelError) {
-    guard let key else {
+    guard let key, !key.isEmpty else {
       nullKeys += 1
       return
     }
@@ -65,7 +66,8 @@ package struct PanelBuilder: Sendable {
     }
     chunk.series.append(Int32(truncatingIfNeeded: lastSeries))
     chunk.times.append(time)
-    chunk.values.append(value ?? Self.null)
+    // Adding zero makes one zero of the two.
+    chunk.values.append(value.map { $0 + 0 } ?? Self.null)
     rowsOfSeries[lastSeries] += 1
     if chunk.times.count == Self.chunkRows { seal() }
   }
@@ -85,8 +87,7 @@ package struct PanelBuilder: Sendable {
   }
 
   private func isPlaceable(_ time: Int64) -> Bool {
-    if case .integer = grid.rule { return time != .max && time != .min }
-    return time < Self.timeLimit && time > -Self.timeLimit
+    time < Self.timeLimit && time > -Self.timeLimit
   }
 
   private mutating func find(_ key: UnsafeRawBufferPointer) throws(PanelError) {

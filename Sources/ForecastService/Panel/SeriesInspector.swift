@@ -1,8 +1,10 @@
 /// Judges one series after another. Rows come sorted by time; their times become ordinals.
 struct SeriesInspector {
   private let grid: CalendarGrid
+  private let universal: CalendarGrid
   private let options: PanelOptions
   private var cursor = ZoneTable.Cursor()
+  private var universalCursor = ZoneTable.Cursor()
 
   /// Of the series inspected last, when it is predictable: steps, first ordinal, convention.
   private(set) var span = 0
@@ -11,6 +13,7 @@ struct SeriesInspector {
 
   init(grid: CalendarGrid, options: PanelOptions) {
     self.grid = grid
+    universal = grid.universal
     self.options = options
     convention = grid.startConvention
   }
@@ -21,6 +24,8 @@ struct SeriesInspector {
     var duplicates = 0
     var conflicts = 0
     var crowded = 0
+    /// The first time that has too many rows.
+    var example: Int64 = 0
     var nonFinite = 0
     var nulls = 0
     var first = 0
@@ -33,11 +38,15 @@ struct SeriesInspector {
   mutating func inspect(
     _ rows: UnsafeMutableBufferPointer<PanelRow>, key: String, badTimes: Int
   ) -> SeriesVerdict {
-    let tally = tally(rows)
+    let isUniversal = StampConvention.ignoresClocks(rows, on: grid, &cursor)
+    let tally =
+      isUniversal
+      ? Self.tally(rows, on: universal, &universalCursor) : Self.tally(rows, on: grid, &cursor)
     let (distance, overflow) = tally.last.subtractingReportingOverflow(tally.first)
     span = tally.observations == 0 ? 0 : overflow || distance == .max ? .max : distance + 1
     firstOrdinal = tally.first
-    let found = tally.profile.convention(on: grid)
+    var found = tally.profile.convention(on: grid)
+    if isUniversal, let local = found { found = local.universal }
     convention = found ?? grid.startConvention
     var verdict = SeriesVerdict(
       key: key, kind: .ok, trainable: true, predictable: true, rows: rows.count + badTimes,
@@ -47,7 +56,10 @@ struct SeriesInspector {
     return verdict
   }
 
-  private mutating func tally(_ rows: UnsafeMutableBufferPointer<PanelRow>) -> Tally {
+  private static func tally(
+    _ rows: UnsafeMutableBufferPointer<PanelRow>, on grid: CalendarGrid,
+    _ cursor: inout ZoneTable.Cursor
+  ) -> Tally {
     var tally = Tally()
     var previousTime: Int64 = 0
     var previousOrdinal = Int.min
@@ -65,8 +77,10 @@ struct SeriesInspector {
       if index > 0, ordinal == previousOrdinal {
         tally.duplicates += 1
         if row.time != previousTime {
+          if tally.crowded == 0 { tally.example = row.time }
           tally.crowded += 1
         } else if bits != previousBits {
+          if tally.conflicts + tally.crowded == 0 { tally.example = row.time }
           tally.conflicts += 1
         }
         previousTime = row.time
@@ -109,12 +123,12 @@ struct SeriesInspector {
     } else if tally.crowded > 0 {
       refuse(
         .duplicate,
-        "\(tally.duplicates) rows fall into a period of \(period) that has one already; aggregate them in the query or name the frequency of the data"
+        "\(tally.duplicates) rows fall into a period of \(period) that has one already, the first at \(grid.text(tally.example)); aggregate them in the query or name the frequency of the data"
       )
     } else if tally.conflicts > 0 {
       refuse(
         .duplicate,
-        "\(tally.conflicts) times have more than one value; the query must return one row for each time"
+        "\(tally.conflicts) times have more than one value, the first is \(grid.text(tally.example)); the query must return one row for each time"
       )
     } else if tally.observations == 0 {
       refuse(.empty, "no row has a finite value")
