@@ -31,7 +31,7 @@ test: setup ## run all tests, those that need a database included
 	@mkdir -p .build
 	@$(SWIFT) build -c release --build-tests 2>&1 | tee .build/build.log | \
 	  { grep -E --line-buffered 'error:|warning:|Compiling|Build complete' || true; }
-	@FORECAST_REQUIRE_DATABASE=1 $(SWIFT) test -c release --disable-xctest 2>&1 | \
+	@FORECAST_REQUIRE_DATABASE=1 $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | \
 	  { grep --line-buffered -v '^◇ ' || true; }
 
 check: lint test ## what CI runs: formatting, tests, no compiler warning

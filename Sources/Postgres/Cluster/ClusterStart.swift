@@ -103,9 +103,29 @@ struct ClusterStart {
       programs: programs, account: account, dataDirectory: layout.data,
       socketDirectory: socketDirectory, port: ClusterLayout.port, startLog: layout.startLog,
       settings: ["unix_socket_permissions=0700"])
-    let address = cluster.address(of: try server.start(waiting: follow()))
+    let ready: PostmasterFile
+    do {
+      ready = try server.start(waiting: follow())
+    } catch let error as ClusterError
+      where error.code == .startFailed && "\(error.output)".contains("postmaster.pid")
+    {
+      // A server whose start was cancelled a moment ago is coming up by itself: it is the one wanted.
+      guard let address = try adoptComing() else { throw error }
+      return (address, false)
+    }
+    let address = cluster.address(of: ready)
     if isNew { try synchroniseInBackground(programs, account) }
     return (address, true)
+  }
+
+  /// Waits shortly for a server that holds the lock file but has not filled it in yet.
+  private func adoptComing() throws -> ClusterAddress? {
+    for _ in 0..<400 {
+      try cancellation.check()
+      if let file = liveServer() { return try adopt(file) }
+      usleep(5000)
+    }
+    return nil
   }
 
   /// Uses a server that lives already: waits while it starts, or until it is gone when it stops.
