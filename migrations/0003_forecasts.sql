@@ -213,11 +213,12 @@ DECLARE
   after_last timestamptz := (date_trunc('month', ensure_partition.at AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
   part text := 'forecast_point_' || to_char(ensure_partition.at AT TIME ZONE 'UTC', 'YYYYMM');
 BEGIN
-  IF to_regclass('forecast.' || part) IS NOT NULL THEN
+  IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'forecast'::regnamespace AND relname = part) THEN
     RETURN part;
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('forecast.ensure_partition', 0));
-  IF to_regclass('forecast.' || part) IS NULL THEN
+  -- Not to_regclass: it would remember from before the lock that there is none.
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'forecast'::regnamespace AND relname = part) THEN
     EXECUTE format('CREATE TABLE forecast.%I (LIKE forecast.forecast_point INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING COMMENTS)', part);
     EXECUTE format('ALTER TABLE forecast.forecast_point ATTACH PARTITION forecast.%I FOR VALUES FROM (%L) TO (%L)', part, first_day, after_last);
   END IF;

@@ -115,7 +115,7 @@ COMMENT ON VIEW forecast.status IS 'One row per job: its schedule, its last run 
 
 CREATE FUNCTION forecast.enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamptz, cutoff_index bigint)
 RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   new_run bigint;
 BEGIN
@@ -230,16 +230,27 @@ GRANT SELECT ON forecast.current, forecast.long, forecast.status, forecast.linea
 GRANT EXECUTE ON FUNCTION forecast.quantile(double precision[], double precision[], double precision),
   forecast.asof(text, text, timestamptz) TO forecast_reader;
 GRANT SELECT ON forecast.job, forecast.job_version, forecast.run, forecast.task, forecast.attempt, forecast.run_event,
-  forecast.schedule_tick, forecast.data_snapshot, forecast.series_verdict, forecast.series, forecast.publication TO forecast_operator;
+  forecast.schedule_tick, forecast.data_snapshot, forecast.series_verdict, forecast.series, forecast.publication,
+  forecast.current_run, forecast.forecast_point, forecast.quantile_grid TO forecast_operator;
 GRANT INSERT, UPDATE ON forecast.job TO forecast_operator;
 GRANT INSERT ON forecast.job_version TO forecast_operator;
-GRANT EXECUTE ON FUNCTION forecast.run_now(text, timestamptz, bigint), forecast.cancel(bigint), forecast.retry(bigint),
+GRANT EXECUTE ON FUNCTION forecast.enqueue_run(bigint, text, timestamptz, bigint),
+  forecast.run_now(text, timestamptz, bigint), forecast.cancel(bigint), forecast.retry(bigint),
   forecast.pause(text), forecast.resume(text) TO forecast_operator;
 GRANT SELECT, INSERT, UPDATE ON forecast.run, forecast.task, forecast.attempt, forecast.schedule_tick, forecast.current_run TO forecast_worker;
 GRANT SELECT, INSERT ON forecast.run_event, forecast.publication, forecast.forecast_point, forecast.quantile_grid,
   forecast.series, forecast.model_version TO forecast_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON forecast.data_snapshot, forecast.series_verdict TO forecast_worker;
-GRANT EXECUTE ON FUNCTION forecast.enqueue_run(bigint, text, timestamptz, bigint), forecast.ensure_partition(timestamptz) TO forecast_worker;
+GRANT EXECUTE ON FUNCTION forecast.ensure_partition(timestamptz) TO forecast_worker;
 -- A forecast from an abandoned attempt never gets this far, so nothing that was issued may be deleted by a worker.
+
+-- The programs compare the schema with what they know before they do anything.
+DO $$
+BEGIN
+  IF to_regclass('forecast.schema_migration') IS NOT NULL THEN -- absent when the files run under psql
+    GRANT SELECT ON forecast.schema_migration TO forecast_operator;
+  END IF;
+END
+$$;
 
 RESET ROLE;

@@ -46,11 +46,13 @@ package struct PublishStage: Sendable {
     let digest = Self.digest(of: forecasts)
     try await retrying(upTo: patience) { [pool] in
       _ = try await pool.run(EnsurePartition(at: issuedAt))
+      let gridID = try await gridID(of: levels)
       do {
         try await pool.withTransaction { connection in
           try await write(
             forecasts, horizon: horizon, levels: levels, integerSteps: integerSteps, model: model,
-            seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest, on: connection)
+            gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest, on: connection
+          )
         }
       } catch let error as PostgresError where error.code == .commitUnknown {
         // The answer to COMMIT was lost: the publication's key tells whether it happened.
@@ -69,7 +71,8 @@ package struct PublishStage: Sendable {
 
   private func write(
     _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: FittedModel,
-    seriesIDs: [Int64], issuedAt: Date, digest: [UInt8], on connection: PostgresConnection
+    gridID: Int, seriesIDs: [Int64], issuedAt: Date, digest: [UInt8],
+    on connection: PostgresConnection
   ) async throws {
     guard try await connection.run(LockAttempt(token: claim.token)).first == claim.runID else {
       throw ServiceError(
@@ -77,11 +80,8 @@ package struct PublishStage: Sendable {
         "job \(claim.jobName), run \(claim.runID): the lease was lost or the run was cancelled; nothing was published"
       )
     }
-    guard
-      let modelID = try await connection.run(model.statement(for: claim)).first,
-      let gridID = try await connection.run(RegisterGrid(levels: levels)).first
-    else {
-      throw ServiceError(.internalFault, "the model or the quantile grid got no number")
+    guard let modelID = try await connection.run(model.statement(for: claim)).first else {
+      throw ServiceError(.internalFault, "run \(claim.runID): the model got no number")
     }
     let rows = forecasts.means.count
     _ = try await connection.run(
@@ -139,6 +139,15 @@ package struct PublishStage: Sendable {
       LogEvent(
         runID: claim.runID, level: "info", stage: "publish",
         message: "published \(rows) points of \(seriesIDs.count) series"))
+  }
+
+  /// The number of the grid of these levels. Outside of the transaction, so that nobody waits for it.
+  private func gridID(of levels: [Double]) async throws -> Int {
+    for _ in 1...2 {
+      // Nothing comes back when somebody else added the grid meanwhile; the next look sees it.
+      if let id = try await pool.run(RegisterGrid(levels: levels)).first { return id }
+    }
+    throw ServiceError(.internalFault, "run \(claim.runID): the quantile grid got no number")
   }
 
   /// The dictionary's number of every key; new keys are added. Safe to repeat.

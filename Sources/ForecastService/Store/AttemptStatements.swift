@@ -37,7 +37,7 @@ package struct ClaimTask: PostgresStatement {
       RETURNING t.task_id, t.run_id, t.attempts, t.max_attempts
     ), started AS (
       UPDATE forecast.run r
-      SET state = 'running', started_at = coalesce(r.started_at, now()), stage = 'read',
+      SET state = 'running', started_at = coalesce(r.started_at, clock_timestamp()), stage = 'read',
           progress = 0, series_total = NULL, series_ok = NULL, series_failed = NULL
       FROM claimed c WHERE r.run_id = c.run_id
       RETURNING r.run_id, r.job_id, r.job_version, r.cutoff_at, r.cutoff_index
@@ -116,8 +116,8 @@ package struct Heartbeat: PostgresStatement {
   }
 }
 
-/// Ends an attempt that did not publish. The task is tried again when `retry` says so and attempts
-/// remain. Returns the state of the run, or no row when the attempt was stale already.
+/// Ends an attempt that did not publish. The task is tried again when `retry` says so, attempts
+/// remain and nobody asked for its end. Returns the state of the run, or no row when the attempt was stale already.
 package struct EndAttempt: PostgresStatement {
   package static let name = "end_attempt"
   package static let sql = """
@@ -128,13 +128,13 @@ package struct EndAttempt: PostgresStatement {
     ), task_now AS (
       UPDATE forecast.task t
       SET state = CASE
-            WHEN $2 = 'cancelled' THEN 'cancelled'
+            WHEN $2 = 'cancelled' OR r.cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN $2 = 'released' THEN 'queued'
             WHEN $5 AND t.attempts < t.max_attempts THEN 'retryable'
             ELSE 'failed' END,
           max_attempts = CASE WHEN $2 = 'released' THEN t.max_attempts + 1 ELSE t.max_attempts END,
           not_before = now() + make_interval(secs => $6)
-      FROM ended WHERE t.task_id = ended.task_id
+      FROM ended, forecast.run r WHERE t.task_id = ended.task_id AND r.run_id = t.run_id
       RETURNING t.run_id, t.state
     )
     UPDATE forecast.run r

@@ -118,7 +118,7 @@ package struct EnsurePartition: PostgresStatement {
   package static func decode(_ row: PostgresRow) throws -> String { try row.decode("partition") }
 }
 
-/// The grid with these levels, made when it is new.
+/// The grid with these levels, made when it is new; no row when another session made it at this moment.
 package struct RegisterGrid: PostgresStatement {
   package static let name = "register_grid"
   package static let sql = """

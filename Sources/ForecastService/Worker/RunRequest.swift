@@ -38,32 +38,47 @@ package struct RunRequest: Sendable {
   ///   - worker: does the work when nobody else would; nil only waits.
   ///   - progress: called a few times a second with the run as it stands.
   /// - Returns: the run as it ended.
+  /// - Throws: `CancellationError` when the calling task is cancelled: a run that is worked on here is then
+  ///   back in the queue.
   package func wait(
-    for runID: Int64, worker: Worker?, progress: @Sendable (ListRuns.Row) -> Void
+    for runID: Int64, worker: Worker?, progress: @escaping @Sendable (ListRuns.Row) -> Void
   ) async throws -> ListRuns.Row {
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    try await withThrowingTaskGroup(of: ListRuns.Row?.self) { group in
       defer { group.cancelAll() }
       if let worker {
         group.addTask {
-          while !Task.isCancelled {
-            if try await pool.run(CountDaemons()).first == 0 {
-              _ = try await pool.run(ReapLostAttempts())
-              if let outcome = try await worker.workOnce(onlyRun: runID),
-                outcome.state != "retryable"
-              {
-                return
-              }
-            }
-            try await Task.sleep(for: .milliseconds(500))
-          }
+          try await work(on: runID, with: worker)
+          return nil
         }
       }
-      while true {
-        let run = try await find(runID)
-        progress(run)
-        if run.finishedAt != nil { return run }
-        try await Task.sleep(for: .milliseconds(100))
+      group.addTask {
+        while true {
+          let run = try await retrying(upTo: settings.lease) { try await find(runID) }
+          progress(run)
+          if run.finishedAt != nil { return run }
+          try await Task.sleep(for: .milliseconds(100))
+        }
       }
+      while let ended = try await group.next() {
+        if let ended { return ended }
+      }
+      throw CancellationError()
+    }
+  }
+
+  /// Works on the run, as long as no daemon does, until it has ended.
+  private func work(on runID: Int64, with worker: Worker) async throws {
+    while true {
+      do {
+        if try await pool.run(CountDaemons()).first == 0 {
+          _ = try await pool.run(ReapLostAttempts())
+          let state = try await worker.workOnce(onlyRun: runID)?.state
+          if let state, ["succeeded", "failed", "cancelled"].contains(state) { return }
+        }
+      } catch let error as PostgresError where error.isTransient {
+        logger.warning("cannot claim the run, trying again: \(error)")
+      }
+      try await Task.sleep(for: .milliseconds(500))
     }
   }
 

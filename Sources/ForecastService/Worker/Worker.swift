@@ -166,11 +166,11 @@ package final class Worker: Sendable {
     switch reason {
     case .cancelled: (outcome, failure) = ("cancelled", nil)
     case .released: (outcome, failure) = ("released", nil)
-    case .stale:
-      logger.warning("the lease was lost; the attempt stops and wrote nothing")
-      return Outcome(runID: claim.runID, job: claim.jobName, state: nil, error: nil)
+    // Refused: either somebody else has the task, and ending the attempt finds nothing to end; or the
+    // run was cancelled since the last heartbeat, and it ends as that.
+    case .stale: (outcome, failure) = ("released", nil)
     case nil:
-      if error is CancellationError {
+      if error is CancellationError || (error as? ServiceError)?.code == .staleAttempt {
         (outcome, failure) = ("released", nil)
       } else {
         let wrapped = ServiceError.wrapping(error, "job \(claim.jobName), run \(claim.runID)")
@@ -183,16 +183,24 @@ package final class Worker: Sendable {
       token: claim.token, outcome: outcome, errorCode: failure?.code.rawValue,
       errorText: failure?.message, retry: failure?.isTransient ?? false,
       backoffSeconds: outcome == "failed" ? backoff : 0)
-    let pool = pool
-    let state = try? await retrying(upTo: settings.lease) { try await pool.run(statement).first }
-    let text = failure?.message ?? outcome
-    _ = try? await pool.run(
-      LogEvent(
-        runID: claim.runID, level: failure == nil ? "warning" : "error",
-        stage: monitor.position.stage.rawValue,
-        message: (state ?? nil) == "retryable" ? "\(text); will be tried again" : text))
+    let (pool, lease) = (pool, settings.lease)
+    // In a task of its own: a worker that is being cancelled still gives its task back.
+    let state =
+      await Task {
+        try? await retrying(upTo: lease) { try await pool.run(statement).first }
+      }.value ?? nil
+    guard let state else {
+      logger.warning("the lease was lost; the attempt stops and wrote nothing")
+      return Outcome(runID: claim.runID, job: claim.jobName, state: nil, error: failure)
+    }
+    let text = failure?.message ?? (state == "cancelled" ? state : outcome)
+    let event = LogEvent(
+      runID: claim.runID, level: failure == nil ? "warning" : "error",
+      stage: monitor.position.stage.rawValue,
+      message: state == "retryable" ? "\(text); will be tried again" : text)
+    _ = await Task { try? await pool.run(event) }.value
     logger.log(level: failure == nil ? .notice : .error, "attempt \(outcome): \(text)")
-    return Outcome(runID: claim.runID, job: claim.jobName, state: state ?? nil, error: failure)
+    return Outcome(runID: claim.runID, job: claim.jobName, state: state, error: failure)
   }
 }
 

@@ -29,7 +29,7 @@ struct RunCommand: AsyncParsableCommand {
       let request = session.runRequest(threads: threads)
       let runID = try await request.enqueue(job: job, cutoff: cutoff, now: Date())
       if wait {
-        try await follow(runID, request, session, output: output.output)
+        try await follow(runID, request, session, threads: threads, output: output.output)
       } else {
         var table = Table([Column("run"), Column("job"), Column("state")])
         table.append([.integer(runID), .text(job), .text("queued")])
@@ -53,7 +53,8 @@ struct RetryCommand: AsyncParsableCommand {
       let outcome = try await session.steer(.retry, run)
       Console.current.say("run \(run): \(outcome)", .ok)
       if wait {
-        try await follow(run, session.runRequest(threads: nil), session, output: output.output)
+        try await follow(
+          run, session.runRequest(threads: nil), session, threads: nil, output: output.output)
       }
     }
   }
@@ -75,23 +76,34 @@ struct CancelCommand: AsyncParsableCommand {
 
 /// Shows a run's progress to its end, doing the work here when no daemon does, and prints its row.
 private func follow(
-  _ runID: Int64, _ request: RunRequest, _ session: Session, output: OutputFormat
+  _ runID: Int64, _ request: RunRequest, _ session: Session, threads: Int?, output: OutputFormat
 ) async throws {
   let console = Console.current
   let bar = console.progressBar()
   let stage = Mutex("")
-  let worker = session.localWorker()
-  let interrupt = Interrupt { worker.abort() }
-  defer { interrupt.end() }
-  let run = try await request.wait(for: runID, worker: worker) { run in
-    let label =
-      "run \(runID) \(run.job): \(run.state == "running" ? run.stage ?? run.state : run.state)"
-    let changed = stage.withLock { old in
-      defer { old = label }
-      return old != label
+  let worker = session.localWorker(threads: threads)
+  let following = Task {
+    try await request.wait(for: runID, worker: worker) { run in
+      let label =
+        "run \(runID) \(run.job): \(run.state == "running" ? run.stage ?? run.state : run.state)"
+      let changed = stage.withLock { old in
+        defer { old = label }
+        return old != label
+      }
+      if changed { bar.stage(label, total: 1000) }
+      bar.update(Int64((run.progress ?? 0) * 1000), total: 1000)
     }
-    if changed { bar.stage(label, total: 1000) }
-    bar.update(Int64((run.progress ?? 0) * 1000), total: 1000)
+  }
+  let interrupt = Interrupt { following.cancel() }
+  defer { interrupt.end() }
+  let run: ListRuns.Row
+  do {
+    run = try await following.value
+  } catch is CancellationError {
+    bar.finish()
+    let state = try await request.find(runID).state
+    console.fail("interrupted; run \(runID) is \(state), see `forecastctl show \(runID)`")
+    throw ExitCode(130)
   }
   bar.finish()
   console.show(RunTable.of([run]), as: output)
@@ -104,20 +116,23 @@ private func follow(
   }
 }
 
-/// Turns Ctrl-C into a call, so that a run that is worked on here goes back to the queue.
+/// Turns Ctrl-C and TERM into a call, so that a run that is worked on here goes back to the queue.
 final class Interrupt: Sendable {
-  private nonisolated(unsafe) let source: any DispatchSourceSignal  // set once, cancelled once
+  private nonisolated(unsafe) let sources: [any DispatchSourceSignal]  // set once, cancelled once
 
   init(_ action: @escaping @Sendable () -> Void) {
-    signal(SIGINT, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(signal: SIGINT)
-    source.setEventHandler(handler: action)
-    source.resume()
-    self.source = source
+    sources = [SIGINT, SIGTERM].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number)
+      source.setEventHandler(handler: action)
+      source.resume()
+      return source
+    }
   }
 
   func end() {
-    source.cancel()
+    for source in sources { source.cancel() }
     signal(SIGINT, SIG_DFL)
+    signal(SIGTERM, SIG_DFL)
   }
 }
