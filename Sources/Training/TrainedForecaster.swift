@@ -64,7 +64,7 @@ public struct TrainedForecaster: Sendable, Equatable {
             let range = panel.range(of: first + row)
             network.features.fill(
               workspace.batch, row: row, values: UnsafeBufferPointer(rebasing: values[range]),
-              firstOrdinal: panel.firstOrdinals[first + row], end: range.count)
+              firstOrdinal: panel.firstOrdinals[first + row], clock: panel.clock, end: range.count)
           }
         }
         network.predict(count, parameters: weights, workspace)

@@ -292,7 +292,7 @@ private func fill(
       network.features.fill(
         batch, row: row,
         values: UnsafeBufferPointer(rebasing: values[start..<(start + window.limit)]),
-        firstOrdinal: panel.firstOrdinals[window.series], end: window.end)
+        firstOrdinal: panel.firstOrdinals[window.series], clock: panel.clock, end: window.end)
     }
   }
 }

@@ -1,17 +1,19 @@
 -- Forecasts joined with the actuals that were held out, beside SeasonalNaive on the same points.
 -- MASE divides by the mean absolute seasonal difference of the history up to the cutoff, series by series.
+-- A day before is the same local time, also across a change of the clock.
 SET timezone = 'UTC';
 SET client_min_messages = warning;
 
 CREATE TEMPORARY TABLE actual AS
-  SELECT 'air-passengers' AS job, series, ts::timestamptz AS at, value, interval '1 year' AS season, 12 AS steps
+  SELECT 'air-passengers' AS job, 'UTC' AS zone, series, ts::timestamptz AS at, value,
+         interval '1 year' AS season, 12 AS steps
   FROM demo.air_passengers
 UNION ALL
-  SELECT 'm3-monthly', series, ts::timestamptz, value, interval '1 year', 12 FROM demo.m3_monthly
+  SELECT 'm3-monthly', 'UTC', series, ts::timestamptz, value, interval '1 year', 12 FROM demo.m3_monthly
 UNION ALL
-  SELECT 'm3-monthly', series, ts::timestamptz, value, interval '1 year', 12 FROM demo.m3_monthly_held_out
+  SELECT 'm3-monthly', 'UTC', series, ts::timestamptz, value, interval '1 year', 12 FROM demo.m3_monthly_held_out
 UNION ALL
-  SELECT 'paris-mobility', series, ts, value, interval '1 day', 48 FROM demo.paris_mobility;
+  SELECT 'paris-mobility', 'Europe/Paris', series, ts, value, interval '1 day', 48 FROM demo.paris_mobility;
 CREATE UNIQUE INDEX ON actual (job, series, at);
 ANALYZE actual;
 
@@ -25,7 +27,7 @@ WITH scale AS (
   SELECT h.job, h.series, avg(abs(h.value - before.value)) AS seasonal_difference
   FROM (SELECT DISTINCT job, series, first_target FROM issued) f
   JOIN actual h ON h.job = f.job AND h.series = f.series AND h.at < f.first_target
-  JOIN actual before ON before.job = h.job AND before.series = h.series AND before.at = h.at - h.season
+  JOIN actual before ON before.job = h.job AND before.series = h.series AND before.at = (h.at AT TIME ZONE h.zone - h.season) AT TIME ZONE h.zone
   GROUP BY h.job, h.series
 ), point AS (
   SELECT f.job, f.series, a.value AS actual, f.p50 AS lstm, naive.value AS seasonal_naive,
@@ -34,7 +36,8 @@ WITH scale AS (
   JOIN actual a ON a.job = f.job AND a.series = f.series AND a.at = f.target_at
   -- SeasonalNaive repeats the last season that was known at the cutoff.
   JOIN actual naive ON naive.job = f.job AND naive.series = f.series
-   AND naive.at = f.target_at - ((f.step + a.steps - 1) / a.steps) * a.season
+   AND naive.at = (f.target_at AT TIME ZONE a.zone - ((f.step + a.steps - 1) / a.steps) * a.season)
+                  AT TIME ZONE a.zone
 ), per_series AS (
   SELECT job, series, count(*) AS points,
          avg(200 * abs(actual - lstm) / (abs(actual) + abs(lstm))) AS smape,

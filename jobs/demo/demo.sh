@@ -33,7 +33,7 @@ say "Three real data sets into tables of the schema demo"
 "$ctl" load "$here/data/m3-monthly-200-test.csv.gz" --table demo.m3_monthly_held_out --replace \
   --series unique_id --time ds --value y
 "$ctl" load "$here/data/mobility-paris.csv.gz" --table demo.paris_mobility --replace \
-  --wide --time Date --time Hour
+  --wide --time Date --time Hour --timezone Europe/Paris
 
 say "The jobs of $root/jobs"
 "$ctl" validate "$root/jobs"

@@ -1,3 +1,4 @@
+package import Forecasters
 package import Foundation
 
 /// The regular grid that the stamps of a job fall on: a number for every step, an instant for every number.
@@ -19,7 +20,8 @@ package import Foundation
 /// Series stamped at regular UTC times across a change of clocks would slip from one step of the wall
 /// clock into the next; their steps are those of ``universal`` (see ``StampConvention``).
 ///
-/// `ordinal % seasonality` is the phase within a season. Instants beyond the calendar, some 290 000
+/// Ordinals count real time in the first case and the wall clock in all others; ``seasonClock`` says how
+/// far the one is from the other, so that seasons keep their local time. Instants beyond the calendar, some 290 000
 /// years away, are its last.
 package struct CalendarGrid: Sendable {
   enum Rule: Sendable {
@@ -102,6 +104,25 @@ package struct CalendarGrid: Sendable {
     case .months(let count):
       zone.instant(local: Self.micros(Self.firstDay(month: ordinal * count), Self.day))
     }
+  }
+
+  /// Where the steps are on the wall clock: they part only where steps count elapsed time and fill a day.
+  package var seasonClock: SeasonClock {
+    guard case .elapsed(let step, let anchor) = rule, Self.day % step == 0 else { return .steady }
+    // In winter the anchor makes the grid the clock.
+    func shift(_ offset: Int64) -> Int { Int(floorDiv(offset + anchor, step)) }
+    var changes: [(ordinal: Int, shift: Int)] = []
+    var last = shift(zone.offsets[0])
+    for (start, offset) in zip(zone.starts, zone.offsets).dropFirst()
+    where shift(offset) != last {
+      // A change within a step counts from the next one on.
+      let ordinal = Int(floorDiv(start - anchor + step - 1, step))
+      last = shift(offset)
+      if ordinal == changes.last?.ordinal { changes.removeLast() }
+      changes.append((ordinal, last))
+    }
+    return SeasonClock(
+      stepsPerDay: Int(Self.day / step), changes: changes, before: shift(zone.offsets[0]))
   }
 
   /// A number of steps in microseconds, held inside the calendar.

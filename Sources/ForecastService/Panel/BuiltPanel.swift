@@ -36,7 +36,7 @@ package struct BuiltPanel: Sendable {
   /// The series that a model is fitted to.
   package var trainingPanel: Panel {
     if !trainable.contains(false) { return panel }
-    var chosen = Panel(keys: [], offsets: [0], values: [], firstOrdinals: [])
+    var chosen = Panel(keys: [], offsets: [0], values: [], firstOrdinals: [], clock: panel.clock)
     for index in 0..<panel.count where trainable[index] {
       chosen.keys.append(panel.keys[index])
       chosen.values.append(contentsOf: panel.values[panel.range(of: index)])

@@ -52,7 +52,7 @@ extension PanelBuilder {
     return BuiltPanel(
       panel: Panel(
         keys: kept.places.map { verdicts[$0].key }, offsets: kept.offsets, values: values,
-        firstOrdinals: kept.firstOrdinals),
+        firstOrdinals: kept.firstOrdinals, clock: grid.seasonClock),
       trainable: kept.trainable, conventions: kept.conventions, verdicts: verdicts,
       statistics: statistics, digest: Array(hash.finalize()), grid: grid)
   }

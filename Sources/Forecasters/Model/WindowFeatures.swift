@@ -42,11 +42,12 @@ public struct WindowFeatures: Sendable {
   /// - Parameters:
   ///   - values: one series, oldest first, NaN where missing.
   ///   - firstOrdinal: grid ordinal of `values[0]`.
+  ///   - clock: where the grid's steps are on the wall clock, for the seasons.
   ///   - end: the window covers the `contextLength` steps before `values[end]`; steps before the start of
   ///     the series count as missing. Targets are `values[end...]` as far as they exist.
   public func fill<Element>(
     _ batch: Batch<Element>, row: Int, values: UnsafeBufferPointer<Double>, firstOrdinal: Int,
-    end: Int
+    clock: SeasonClock = .steady, end: Int
   ) {
     let T = configuration.contextLength
     let H = configuration.horizon
@@ -73,17 +74,21 @@ public struct WindowFeatures: Sendable {
       x[1] = now == nil ? 0 : 1
       var k = 2
       for season in usable {
-        x[k] = Element(value(position - season) ?? 0)
+        let lag = clock.lag(at: firstOrdinal + position, season: season)
+        x[k] = Element(value(position - lag) ?? 0)
         k += 1
       }
       for season in seasons {
-        let phase = Double((firstOrdinal + position) %% season) / Double(season)
+        let phase =
+          Double(clock.phase(of: firstOrdinal + position, season: season)) / Double(season)
         x[k] = Element(Trigonometry.sine(phase))
         x[k + 1] = Element(Trigonometry.cosine(phase))
         k += 2
       }
     }
-    fillCandidates(batch, row: row, end: end, from: from, usable: usable, value)
+    fillCandidates(
+      batch, row: row, end: end, from: from, usable: usable,
+      lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }, value)
     // Nothing observed, nothing to scale by: such a window teaches nothing.
     let blank = !values[from..<end].contains { !$0.isNaN }
     for h in 0..<H {
@@ -97,7 +102,7 @@ public struct WindowFeatures: Sendable {
   /// change of level between the last two seasons.
   private func fillCandidates<Element>(
     _ batch: Batch<Element>, row: Int, end: Int, from: Int, usable: [Int],
-    _ value: (Int) -> Double?
+    lag: (_ position: Int, _ season: Int, _ count: Int) -> Int, _ value: (Int) -> Double?
   ) {
     let H = configuration.horizon
     let K = configuration.skipCount
@@ -112,16 +117,16 @@ public struct WindowFeatures: Sendable {
       batch.candidates.base[(row * H + h) * K] = Element(last)
     }
     for (index, season) in usable.enumerated() {
-      let drift = self.drift(end: end, season: season, value)
+      let drift = self.drift(end: end, season: season, lag: lag, value)
       for h in 0..<H {
         // The newest observation of this phase; older seasons stand in for a missing one.
-        var position = end + h - season * (h / season + 1)
-        var found = value(position)
         var seasonsAhead = h / season + 1
-        while found == nil, position - season >= from {
-          position -= season
-          seasonsAhead += 1
+        var found: Double?
+        while found == nil {
+          let position = end + h - lag(end + h, season, seasonsAhead)
           found = value(position)
+          if position < from { break }
+          if found == nil { seasonsAhead += 1 }
         }
         let out = batch.candidates.base + (row * H + h) * K + 1 + 2 * index
         out[0] = Element(found ?? last)
@@ -131,23 +136,17 @@ public struct WindowFeatures: Sendable {
   }
 
   /// Mean change from one season to the next over the last two, from phases observed in both.
-  private func drift(end: Int, season: Int, _ value: (Int) -> Double?) -> Double {
+  private func drift(
+    end: Int, season: Int, lag: (Int, Int, Int) -> Int, _ value: (Int) -> Double?
+  ) -> Double {
     var sum = 0.0
     var count = 0
     for position in (end - season)..<end {
-      if let now = value(position), let before = value(position - season) {
+      if let now = value(position), let before = value(position - lag(position, season, 1)) {
         sum += now - before
         count += 1
       }
     }
     return count * 2 > season ? sum / Double(count) : 0
   }
-}
-
-infix operator %% : MultiplicationPrecedence
-
-/// Remainder with the sign of the divisor: a phase, also before the grid's anchor.
-func %% (value: Int, divisor: Int) -> Int {
-  let rest = value % divisor
-  return rest < 0 ? rest + divisor : rest
 }

@@ -1,3 +1,5 @@
+public import Forecasters
+
 /// A set of series on one regular grid, in columns: what a forecaster is trained on and predicts from.
 ///
 /// Series are ragged: series `i` occupies `values[offsets[i]..<offsets[i + 1]]`, oldest first, one
@@ -13,17 +15,23 @@ public struct Panel: Sendable {
   public var values: [Double]
 
   /// Grid ordinal of the first value of each series: the number of frequency steps since the grid's
-  /// anchor. Two values with the same ordinal belong to the same calendar step, and
-  /// `ordinal % seasonality` is the phase within a season.
+  /// anchor. Two values with the same ordinal belong to the same calendar step.
   public var firstOrdinals: [Int]
 
-  public init(keys: [String], offsets: [Int], values: [Double], firstOrdinals: [Int]) {
+  /// Where the grid's steps are on the wall clock: the phase within a season.
+  public var clock: SeasonClock
+
+  public init(
+    keys: [String], offsets: [Int], values: [Double], firstOrdinals: [Int],
+    clock: SeasonClock = .steady
+  ) {
     precondition(offsets.count == keys.count + 1 && firstOrdinals.count == keys.count)
     precondition(offsets.first == 0 && offsets.last == values.count)
     self.keys = keys
     self.offsets = offsets
     self.values = values
     self.firstOrdinals = firstOrdinals
+    self.clock = clock
   }
 
   /// The number of series.
