@@ -32,16 +32,6 @@ void ck_blas_prepare(void) {
 
 const char *ck_blas_core_name(void) { return openblas_get_corename(); }
 
-const char *ck_vector_level(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return "x86-64-v4";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "x86-64-v3";
-#endif
-  return "portable";
-}
-
 unsigned ck_flush_to_zero(void) {
 #if defined(__x86_64__)
   unsigned mode = _mm_getcsr();

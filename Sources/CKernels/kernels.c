@@ -91,47 +91,7 @@ INLINE double tanh_f64(double x) { return tanh(x); }
         dc[at] = d * fv;                                                                            \
       }                                                                                             \
     }                                                                                               \
-  }                                                                                                 \
-  CLONES void ck_broadcast_##S(size_t rows, size_t width, const T *restrict row, T *restrict out) { \
-    for (size_t r = 0; r < rows; r++)                                                               \
-      for (size_t k = 0; k < width; k++) out[r * width + k] = row[k];                               \
-  }                                                                                                 \
-  CLONES void ck_column_sums_##S(size_t rows, size_t width, const T *restrict in,                   \
-                                 T *restrict out) {                                                 \
-    for (size_t r = 0; r < rows; r++)                                                               \
-      for (size_t k = 0; k < width; k++) out[k] += in[r * width + k];                               \
-  }                                                                                                 \
-  CLONES void ck_add_##S(size_t n, const T *restrict in, T *restrict inout) {                       \
-    for (size_t k = 0; k < n; k++) inout[k] += in[k];                                               \
-  }                                                                                                 \
-  double ck_sum_of_squares_##S(size_t n, const T *restrict in) {                                    \
-    double s = 0;                                                                                   \
-    for (size_t k = 0; k < n; k++) s += (double)in[k] * (double)in[k];                              \
-    return s;                                                                                       \
-  }                                                                                                 \
-  CLONES void ck_adam_##S(size_t n, T *restrict p, const T *restrict gradient, T *restrict first,   \
-                          T *restrict second, T scale, T beta1, T beta2, T rate,                    \
-                          T secondCorrection, T epsilon) {                                          \
-    for (size_t k = 0; k < n; k++) {                                                                \
-      T g = gradient[k] * scale;                                                                    \
-      T m = beta1 * first[k] + (1 - beta1) * g;                                                     \
-      T v = beta2 * second[k] + (1 - beta2) * g * g;                                                \
-      first[k] = m;                                                                                 \
-      second[k] = v;                                                                                \
-      p[k] -= rate * m / (sqrt_##S(v * secondCorrection) + epsilon);                                \
-    }                                                                                               \
-  }                                                                                                 \
-  CLONES void ck_tanh_##S(size_t n, const T *restrict in, T *restrict out) {                        \
-    for (size_t k = 0; k < n; k++) out[k] = tanh_##S(in[k]);                                        \
-  }                                                                                                 \
-  CLONES void ck_sigmoid_##S(size_t n, const T *restrict in, T *restrict out) {                     \
-    for (size_t k = 0; k < n; k++) out[k] = sigmoid_##S(in[k]);                                     \
-  }                                                                                                 \
-  CLONES void ck_exp_##S(size_t n, const T *restrict in, T *restrict out) {                         \
-    for (size_t k = 0; k < n; k++) out[k] = exp_##S(in[k]);                                         \
   }
 
-#define sqrt_f32 __builtin_sqrtf
-#define sqrt_f64 __builtin_sqrt
 CK_DEFINE(float, f32)
 CK_DEFINE(double, f64)

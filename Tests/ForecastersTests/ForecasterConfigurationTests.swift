@@ -1,5 +1,6 @@
 import Forecasters
 import Foundation
+import NumericsCore
 import Testing
 
 @Suite("Forecaster configurations")

@@ -3,6 +3,7 @@
 
 import Forecasters
 import Foundation
+import NumericsCore
 
 // Safetensors: 8 bytes little-endian header length, a JSON header, then the tensors one after another
 // (https://github.com/huggingface/safetensors). Readable from Python with `safetensors`.

@@ -24,9 +24,8 @@ final class Adam {
     beta2Power *= Self.beta2
     Float.adam(
       parameters.count, parameters.base, gradient.base, first.base, second.base,
-      scale: Float(scale), beta1: Float(Self.beta1), beta2: Float(Self.beta2),
-      rate: Float(rate / (1 - beta1Power)), secondCorrection: Float(1 / (1 - beta2Power)),
-      epsilon: Float(Self.epsilon))
+      scale: scale, beta1: Self.beta1, beta2: Self.beta2, rate: rate / (1 - beta1Power),
+      secondCorrection: 1 / (1 - beta2Power), epsilon: Self.epsilon)
   }
 }
 

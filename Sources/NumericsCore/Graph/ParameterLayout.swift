@@ -1,5 +1,3 @@
-import NumericsCore
-
 /// Where each named tensor of a model lies in one flat buffer of parameters.
 ///
 /// Models list their parameters here, explicitly and in a fixed order; optimisers and checkpoints see

@@ -1,0 +1,56 @@
+// Written by fit.py; do not edit.
+#pragma once
+#define LN2_HI_F32 0x1.62e4000000000p-1f
+#define LN2_LO_F32 0x1.7f7d1c0000000p-20f
+#define LN2_F32 0x1.62e4300000000p-1f
+#define LOG2E_F32 0x1.7154760000000p+0f
+#define SQRT2_F32 0x1.6a09e60000000p+0f
+#define TWO_PI_HI_F32 0x1.921fb60000000p+2f
+#define TWO_PI_LO_F32 -0x1.777a5c0000000p-23f
+// Fitted on [-0.346747, 0.346747]: error 2^-25.8.
+#define EXP_F32 {0x1.0000000000000p-1f, 0x1.5554b40000000p-3f, 0x1.55548e0000000p-5f, 0x1.1225540000000p-7f, 0x1.6d94fa0000000p-10f}
+// Fitted on [-0.292893, 0.414214]: error 2^-26.8.
+#define LOG_F32 {0x1.5555520000000p-2f, -0x1.00020c0000000p-2f, 0x1.99a09a0000000p-3f, -0x1.54790e0000000p-3f, 0x1.22d4ba0000000p-3f, -0x1.0d45ec0000000p-3f, 0x1.055e7e0000000p-3f, -0x1.39e8780000000p-4f}
+// Fitted on [1.0e-9, 0.0156328]: error 2^-29.1.
+#define SIN_F32 {-0x1.4abbce0000000p+5f, 0x1.466bbc0000000p+6f, -0x1.32cb220000000p+6f, 0x1.4be5fa0000000p+5f}
+// Fitted on [1.0e-9, 0.0156328]: error 2^-27.1.
+#define COS_F32 {-0x1.3bd3cc0000000p+4f, 0x1.03c1de0000000p+6f, -0x1.55c6600000000p+6f, 0x1.d9f6b80000000p+5f}
+// Fitted on [1.0e-9, 1.0]: error 2^-27.7.
+#define ERF_F32 {0x1.06eba80000000p-3f, -0x1.81273e0000000p-2f, 0x1.ce2cf80000000p-4f, -0x1.b7f90c0000000p-6f, 0x1.5405b20000000p-8f, -0x1.a3f6fe0000000p-11f, 0x1.496a2e0000000p-14f}
+// Fitted on [-0.333333, 0.333333]: error 2^-24.6.
+#define ERF_FAR_F32 {0x1.0586720000000p-2f, -0x1.b5703e0000000p-2f, 0x1.eeea300000000p-3f, -0x1.4374ca0000000p-4f, 0x1.eb0eaa0000000p-9f, 0x1.be9b880000000p-8f, -0x1.e3f2b00000000p-11f}
+#define ERF_FAR_C_F32 0x1.0000000000000p+1f
+// Fitted on [1.0e-9, 0.7226]: error 2^-24.8.
+#define NORMAL_F32 {0x1.9884540000000p-2f, -0x1.1058360000000p-4f, 0x1.46cfb40000000p-7f, -0x1.3725dc0000000p-10f, 0x1.dfbacc0000000p-14f, -0x1.102d300000000p-17f}
+// Fitted on [-0.620112, 0.588652]: error 2^-27.2.
+#define GELU_FAR_F32 {0x1.7eb56e0000000p-2f, 0x1.5c958a0000000p-4f, -0x1.f0f9200000000p-4f, 0x1.9b424c0000000p-4f, -0x1.b54e380000000p-5f, 0x1.005bd80000000p-6f, 0x1.c99c2a0000000p-13f, -0x1.eed9de0000000p-10f, 0x1.fbac5a0000000p-13f, 0x1.c2baa00000000p-13f}
+#define GELU_FAR_C_F32 0x1.d000000000000p+1f
+// Fitted on [1.0e-9, 0.0901]: error 2^-26.3.
+#define TANH_F32 {-0x1.5554a00000000p-2f, 0x1.10b06a0000000p-3f, -0x1.9ca3040000000p-5f}
+#define LN2_HI_F64 0x1.62e42fefa4000p-1
+#define LN2_LO_F64 -0x1.8432a1b0e2634p-43
+#define LN2_F64 0x1.62e42fefa39efp-1
+#define LOG2E_F64 0x1.71547652b82fep+0
+#define SQRT2_F64 0x1.6a09e667f3bcdp+0
+#define TWO_PI_HI_F64 0x1.921fb54442d18p+2
+#define TWO_PI_LO_F64 0x1.1a62633145c07p-52
+// Fitted on [-0.346747, 0.346747]: error 2^-58.8.
+#define EXP_F64 {0x1.0000000000000p-1, 0x1.5555555555559p-3, 0x1.555555555555ap-5, 0x1.111111110f86ap-7, 0x1.6c16c16c146bdp-10, 0x1.a01a01af474e4p-13, 0x1.a01a01b01de3dp-16, 0x1.71ddf9befa509p-19, 0x1.27e4c6b0dd0ecp-22, 0x1.af5c754b5244dp-26, 0x1.1f93fc919f970p-29}
+// Fitted on [1.0e-8, 0.029452]: error 2^-58.9.
+#define LOG_F64 {0x1.5555555555593p-1, 0x1.999999997fc79p-2, 0x1.2492494204211p-2, 0x1.c71c51f8e1a0bp-3, 0x1.7466427ec05d3p-3, 0x1.39a1591441ce3p-3, 0x1.2f096c877467dp-3}
+// Fitted on [1.0e-9, 0.0156328]: error 2^-56.4.
+#define SIN_F64 {-0x1.4abbce625be47p+5, 0x1.466bc67758d72p+6, -0x1.32d2cce331b0ep+6, 0x1.50783019b79a4p+5, -0x1.e300a4ad2543ep+3, 0x1.e4033183dc964p+1}
+// Fitted on [1.0e-9, 0.0156328]: error 2^-55.7.
+#define COS_F64 {-0x1.3bd3cc9be45dep+4, 0x1.03c1f081b5ab0p+6, -0x1.55d3c7e3c95a1p+6, 0x1.e1f50683b16c2p+5, -0x1.a6d1ecb4ff560p+4, 0x1.f9cc690209acbp+2, -0x1.b26f589a6df5dp+0}
+// Fitted on [1.0e-9, 1.0]: error 2^-56.3.
+#define ERF_F64 {0x1.06eba8214db69p-3, -0x1.812746b0379e6p-2, 0x1.ce2f21a042b20p-4, -0x1.b82ce3128499cp-6, 0x1.565bcd0db02d9p-8, -0x1.c02db3d8ecfabp-11, 0x1.f9a321a1187ffp-14, -0x1.f4d1df38e14bep-17, 0x1.b9def198a2274p-20, -0x1.5f1d3696042a3p-23, 0x1.f7a4105fb4babp-27, -0x1.386abb5fe3cbep-30, 0x1.05799cab0e820p-34}
+// Fitted on [-0.333333, 0.5]: error 2^-50.9.
+#define ERF_FAR_F64 {0x1.058671b52c776p-2, -0x1.b57034efd3f86p-2, 0x1.eeea7dc8a7b49p-3, -0x1.437f0b68bc6aep-4, 0x1.e9471591ef4f4p-9, 0x1.ca95ed42fec50p-8, -0x1.bc259fb92c34ap-11, -0x1.016b5747c5045p-10, 0x1.6d5757f1bfd15p-15, 0x1.6da8757518b95p-13, 0x1.ce9427e3b8af2p-16, -0x1.cf34244052d79p-16, -0x1.de8a4ee291c19p-17, 0x1.e998b74157fb3p-20, 0x1.2992bc80555fcp-18, -0x1.d966fbeabe5cdp-22}
+#define ERF_FAR_C_F64 0x1.0000000000000p+1
+// Fitted on [1.0e-9, 0.7226]: error 2^-53.5.
+#define NORMAL_F64 {0x1.9884533d43651p-2, -0x1.1058377e2cee0p-4, 0x1.46d04297691bfp-7, -0x1.37403f6b9fef6p-10, 0x1.e42b0d514fd29p-14, -0x1.3ce8fa993bac8p-17, 0x1.658a175e13b0fp-21, -0x1.6220c7892bb14p-25, 0x1.384d023e4d48dp-29, -0x1.eb545622da5e2p-34, 0x1.3128a591358c8p-38}
+// Fitted on [-0.649485, 0.813953]: error 2^-54.4.
+#define GELU_FAR_F64 {0x1.82b4bb8c94dcep-2, 0x1.2dda040d62d0bp-4, -0x1.c41d6bcaf8509p-4, 0x1.9adc525a903cep-4, -0x1.024df8efd3a3dp-4, 0x1.b0ffe01da7029p-6, -0x1.691976f9dcb23p-8, -0x1.e4abd3af0fd7dp-11, 0x1.ce76f68e7125dp-11, -0x1.99ff1a033a721p-15, -0x1.e8a4e27f9006fp-14, 0x1.16d13401ab01bp-16, 0x1.2cd8abf138b35p-16, -0x1.5d934023a7073p-19, -0x1.b809b02c5f127p-19, 0x1.b71450e252a32p-23, 0x1.5eb8eb163f2dfp-21, 0x1.684968623364ap-25, -0x1.0fb5d0a4ffdc8p-23, -0x1.2abf36bf66f5ap-26, 0x1.3e7d76ae4b289p-26, 0x1.6a144a363909ep-32}
+#define GELU_FAR_C_F64 0x1.0000000000000p+2
+// Fitted on [1.0e-9, 0.0901]: error 2^-58.2.
+#define TANH_F64 {-0x1.5555555555548p-2, 0x1.111111110ec6ep-3, -0x1.ba1ba1b5a9c0fp-5, 0x1.664f466d4979ep-6, -0x1.226daaeee2bcep-7, 0x1.d6a9d909b229bp-9, -0x1.79ed2f9dc58bfp-10, 0x1.0774b9bbd17c1p-11}

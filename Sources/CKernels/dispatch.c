@@ -1,0 +1,130 @@
+// Chooses the level once and forwards to its table.
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Until the constructor has run, and for good on other processors, the portable level serves.
+static const struct ck_table *table = &ck_table_portable;
+
+// The table of a level, or NULL when the processor does not support it or the name is unknown.
+static const struct ck_table *named(const char *level) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && avx2;
+  if (avx512 && strcmp(level, "avx512") == 0) { return &ck_table_avx512; }
+  if (avx2 && strcmp(level, "avx2") == 0) { return &ck_table_avx2; }
+#endif
+  return strcmp(level, "portable") == 0 ? &ck_table_portable : NULL;
+}
+
+int ck_set_vector_level(const char *level) {
+  const struct ck_table *candidate = level != NULL ? named(level) : NULL;
+  if (candidate != NULL) { table = candidate; }
+  return candidate != NULL;
+}
+
+__attribute__((constructor)) static void choose(void) {
+  (void)(ck_set_vector_level(getenv("FORECAST_VECTOR_LEVEL")) || ck_set_vector_level("avx512") ||
+         ck_set_vector_level("avx2"));
+}
+
+const char *ck_vector_level(void) { return table->level; }
+
+// The pointers are void to the caller and typed to the kernel; scalars come as double.
+#define CALL(KERNEL, ...) \
+  do { \
+    if (type == CK_DOUBLE) { table->f64.KERNEL(__VA_ARGS__); } else { table->f32.KERNEL(__VA_ARGS__); } \
+  } while (0)
+
+void ck_unary(int type, int function, size_t n, const void *in, void *out) {
+  CALL(unary, function, n, in, out);
+}
+
+void ck_unary_gradient(int type, int function, size_t n, const void *x, const void *y, const void *dy,
+                       void *dx, int adds) {
+  CALL(unary_gradient, function, n, x, y, dy, dx, adds);
+}
+
+void ck_binary(int type, int function, size_t n, const void *a, size_t a_step, const void *b,
+               size_t b_step, void *out) {
+  CALL(binary, function, n, a, a_step, b, b_step, out);
+}
+
+void ck_binary_gradient(int type, int function, int side, size_t n, const void *a, size_t a_step,
+                        const void *b, size_t b_step, const void *dy, void *to) {
+  CALL(binary_gradient, function, side, n, a, a_step, b, b_step, dy, to);
+}
+
+void ck_scale(int type, size_t n, double scale, const void *in, void *out, int adds) {
+  CALL(scale, n, scale, in, out, adds);
+}
+
+void ck_fill(int type, size_t n, double value, void *out, int adds) { CALL(fill, n, value, out, adds); }
+
+void ck_shift(int type, size_t n, double shift, void *inout) { CALL(shift, n, shift, inout); }
+
+void ck_add(int type, size_t n, const void *in, void *inout) { CALL(add, n, in, inout); }
+
+void ck_sigmoid_tanh(int type, size_t n, const void *a, const void *b, void *out) {
+  CALL(sigmoid_tanh, n, a, b, out);
+}
+
+void ck_broadcast(int type, size_t rows, size_t width, const void *row, void *out) {
+  CALL(broadcast, rows, width, row, out);
+}
+
+void ck_column_sums(int type, size_t rows, size_t width, const void *in, void *out) {
+  CALL(column_sums, rows, width, in, out);
+}
+
+void ck_row_sums(int type, size_t rows, size_t width, double scale, const void *in, void *out) {
+  CALL(row_sums, rows, width, scale, in, out);
+}
+
+void ck_multiply_add(int type, size_t rows, size_t width, const void *x, const void *w, void *y) {
+  CALL(multiply_add, rows, width, x, w, y);
+}
+
+void ck_multiply_sum(int type, size_t rows, size_t width, const void *x, const void *y, void *w) {
+  CALL(multiply_sum, rows, width, x, y, w);
+}
+
+void ck_logsumexp(int type, size_t rows, size_t width, const void *in, void *out) {
+  CALL(logsumexp, rows, width, in, out);
+}
+
+void ck_softmax(int type, size_t rows, size_t width, const void *in, void *out) {
+  CALL(softmax, rows, width, in, out);
+}
+
+void ck_normalise(int type, size_t rows, size_t width, int centred, double epsilon, const void *x,
+                  const void *gain, void *y, void *statistics) {
+  CALL(normalise, rows, width, centred, epsilon, x, gain, y, statistics);
+}
+
+void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
+                           const void *gain, const void *statistics, const void *dy, void *dx, int adds,
+                           void *dgain) {
+  CALL(normalise_gradient, rows, width, centred, x, gain, statistics, dy, dx, adds, dgain);
+}
+
+double ck_sum(int type, size_t n, const void *in) {
+  return type == CK_DOUBLE ? table->f64.sum(n, in) : table->f32.sum(n, in);
+}
+
+double ck_sum_of_squares(int type, size_t n, const void *in) {
+  return type == CK_DOUBLE ? table->f64.sum_of_squares(n, in) : table->f32.sum_of_squares(n, in);
+}
+
+double ck_max(int type, size_t n, const void *in) {
+  return type == CK_DOUBLE ? table->f64.max(n, in) : table->f32.max(n, in);
+}
+
+void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *first, void *second,
+             double scale, double beta1, double beta2, double rate, double second_correction,
+             double epsilon) {
+  CALL(adam, n, parameters, gradient, first, second, scale, beta1, beta2, rate, second_correction, epsilon);
+}

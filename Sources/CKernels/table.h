@@ -1,0 +1,61 @@
+// The kernels of one level of processor. Internal.
+#pragma once
+
+#include "include/ckernels.h"
+
+#define CK_EACH_VECTOR_FUNCTION(X) \
+  X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
+  X(sin2pi) X(cos2pi)
+
+// Every kernel: result, name, parameters. REAL is float or double.
+#define CK_EACH_KERNEL(X, REAL) \
+  X(REAL, void, unary, (int, size_t, const REAL *, REAL *)) \
+  X(REAL, void, unary_gradient, (int, size_t, const REAL *, const REAL *, const REAL *, REAL *, int)) \
+  X(REAL, void, binary, (int, size_t, const REAL *, size_t, const REAL *, size_t, REAL *)) \
+  X(REAL, void, binary_gradient, \
+    (int, int, size_t, const REAL *, size_t, const REAL *, size_t, const REAL *, REAL *)) \
+  X(REAL, void, scale, (size_t, REAL, const REAL *, REAL *, int)) \
+  X(REAL, void, fill, (size_t, REAL, REAL *, int)) \
+  X(REAL, void, shift, (size_t, REAL, REAL *)) \
+  X(REAL, void, add, (size_t, const REAL *, REAL *)) \
+  X(REAL, void, sigmoid_tanh, (size_t, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, broadcast, (size_t, size_t, const REAL *, REAL *)) \
+  X(REAL, void, column_sums, (size_t, size_t, const REAL *, REAL *)) \
+  X(REAL, void, row_sums, (size_t, size_t, REAL, const REAL *, REAL *)) \
+  X(REAL, void, multiply_add, (size_t, size_t, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, multiply_sum, (size_t, size_t, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, logsumexp, (size_t, size_t, const REAL *, REAL *)) \
+  X(REAL, void, softmax, (size_t, size_t, const REAL *, REAL *)) \
+  X(REAL, void, normalise, \
+    (size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
+  X(REAL, void, normalise_gradient, \
+    (size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, REAL *)) \
+  X(REAL, double, sum, (size_t, const REAL *)) \
+  X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
+  X(REAL, REAL, max, (size_t, const REAL *)) \
+  X(REAL, void, adam, \
+    (size_t, REAL *, const REAL *, REAL *, REAL *, REAL, REAL, REAL, REAL, REAL, REAL))
+
+#define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
+
+struct ck_kernels_f32 { CK_EACH_KERNEL(CK_FIELD, float) };
+struct ck_kernels_f64 { CK_EACH_KERNEL(CK_FIELD, double) };
+
+struct ck_table {
+  const char *level;
+  struct ck_kernels_f32 f32;
+  struct ck_kernels_f64 f64;
+};
+
+extern const struct ck_table ck_table_portable;
+#if defined(__x86_64__)
+extern const struct ck_table ck_table_avx2;
+extern const struct ck_table ck_table_avx512;
+#endif
+
+// Fills in a table from the functions whose names end in _f32_LEVEL and _f64_LEVEL.
+#define CK_ENTRY(SUFFIX, RESULT, KERNEL, PARAMETERS) CK_ENTRY_(KERNEL, SUFFIX)
+#define CK_ENTRY_(KERNEL, SUFFIX) .KERNEL = KERNEL##_##SUFFIX,
+#define CK_TABLE(LEVEL) \
+  {.level = #LEVEL, .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
+   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL)}}

@@ -1,0 +1,252 @@
+/// Where everything that a graph computes lies in one arena, worked out before the first run.
+///
+/// Time is counted in steps: forward 0 ..< n, backward n ..< 2n. A value, a gradient, a tape or a scratch
+/// area occupies its part of the arena from the step that writes it to the last that reads it; areas whose
+/// times do not meet may share memory. Immutable, so all threads can use one plan.
+public struct Plan<Element: Real>: @unchecked Sendable {  // operations are Sendable; the graph is not kept
+  /// A place in one of the two memories of an execution.
+  struct Place {
+    var isParameter = false
+    var offset = 0
+  }
+
+  struct Step {
+    let operation: any Operation<Element>
+    var inputs: [Place]
+    var outputs: [Place]
+    var outputGradients: [Place?]
+    var inputGradients: [(place: Place, adds: Bool)?]
+    var tape = Place()
+    var scratch = Place()
+    /// Gradients that this step's backward makes room for: they are sums of parts.
+    var clears: [(place: Place, count: Int)] = []
+    var runsBackward = false
+  }
+
+  var steps: [Step]
+  /// Places of all values, by their number in the graph.
+  let values: [Place]
+  let gradients: [Place?]
+  let constants: [(place: Place, numbers: [Element])]
+  let loss: Int?
+  /// Numbers in the arena.
+  public let arenaCount: Int
+
+  /// Bytes that a run takes beside parameters and their gradient.
+  public var peakBytes: Int { arenaCount * MemoryLayout<Element>.stride }
+
+  /// - Parameter loss: a scalar to differentiate; nil plans for forward runs only, in less memory.
+  public init(_ graph: Graph<Element>, loss: Tensor<Element>? = nil) {
+    precondition(loss.map { $0.shape.count == 1 } ?? true, "a loss is one number")
+    let lives = Liveness(graph, loss: loss?.id)
+    var packer = ArenaPacker()
+    let n = graph.operations.count
+    let always = 0...(2 * n)
+
+    // Values that own memory.
+    var areaOfValue = [Int?](repeating: nil, count: graph.values.count)
+    for (id, value) in graph.values.enumerated() {
+      switch value.source {
+      case .parameter, .view: continue
+      case .input, .constant: areaOfValue[id] = packer.add(value.shape.count, always)
+      case .operation:
+        if let life = lives.value[id] { areaOfValue[id] = packer.add(value.shape.count, life) }
+      }
+    }
+    let areaOfGradient = graph.values.indices.map { id in
+      lives.gradient[id].map { packer.add(graph.values[id].shape.count, $0) }
+    }
+    var tapes: [Int?] = []
+    var scratches: [[Int]] = []
+    for (index, step) in graph.operations.enumerated() {
+      let backward = 2 * n - 1 - index
+      tapes.append(
+        step.operation.tapeCount > 0
+          ? packer.add(
+            step.operation.tapeCount, index...(lives.runsBackward[index] ? backward : index)) : nil)
+      // One place for both calls: it must be free at both times.
+      scratches.append([])
+      if step.operation.scratchCount > 0 {
+        scratches[index].append(packer.add(step.operation.scratchCount, index...index))
+        if lives.runsBackward[index] {
+          packer.also(scratches[index][0], backward...backward)
+        }
+      }
+    }
+    let offsets = packer.pack(alignment: 64 / MemoryLayout<Element>.stride)
+    arenaCount = packer.total
+
+    func place(_ id: Int) -> Place {
+      let (root, offset) = graph.root(id)
+      if case .parameter(let start) = graph.values[root].source {
+        return Place(isParameter: true, offset: start + offset)
+      }
+      return Place(offset: offsets[areaOfValue[root]!] + offset)
+    }
+    func gradientPlace(_ id: Int) -> Place? {
+      let (root, offset) = graph.root(id)
+      if case .parameter(let start) = graph.values[root].source {
+        return Place(isParameter: true, offset: start + offset)
+      }
+      return areaOfGradient[root].map { Place(offset: offsets[$0] + offset) }
+    }
+    values = graph.values.indices.map(place)
+    gradients = graph.values.indices.map {
+      graph.values[$0].isDifferentiable ? gradientPlace($0) : nil
+    }
+    constants = graph.values.indices.compactMap { id in
+      guard case .constant(let numbers) = graph.values[id].source else { return nil }
+      return (place(id), numbers)
+    }
+    self.loss = loss?.id
+
+    steps = graph.operations.enumerated().map { index, step in
+      let runs = lives.runsBackward[index]
+      return Step(
+        operation: step.operation, inputs: step.inputs.map(place), outputs: step.outputs.map(place),
+        outputGradients: step.outputs.map {
+          runs && lives.touched.contains(graph.root($0).id) ? gradientPlace($0) : nil
+        },
+        inputGradients: zip(step.inputs, lives.adds[index]).map { id, adds in
+          guard let adds, let place = gradientPlace(id) else { return nil }
+          return (place, adds)
+        },
+        tape: Place(offset: tapes[index].map { offsets[$0] } ?? 0),
+        scratch: Place(offset: scratches[index].first.map { offsets[$0] } ?? 0),
+        clears: lives.clears[index].compactMap { id in
+          gradientPlace(id).map { ($0, graph.values[id].shape.count) }
+        },
+        runsBackward: runs)
+    }
+  }
+}
+
+/// When each value and gradient of a graph is in use, and which gradients are overwritten or added to.
+private struct Liveness<Element: Real> {
+  var value: [ClosedRange<Int>?]
+  var gradient: [ClosedRange<Int>?]
+  var runsBackward: [Bool]
+  /// Roots that receive a gradient.
+  var touched: Set<Int> = []
+  /// For each step and input whether its gradient is added; nil where none is wanted.
+  var adds: [[Bool?]]
+  /// Roots that a step's backward sets to zero first.
+  var clears: [[Int]]
+
+  init(_ graph: Graph<Element>, loss: Int?) {
+    let n = graph.operations.count
+    let roots = graph.values.indices.map { graph.root($0).id }
+    runsBackward = [Bool](repeating: false, count: n)
+    adds = graph.operations.map { [Bool?](repeating: nil, count: $0.inputs.count) }
+    clears = [[Int]](repeating: [], count: n)
+    value = [ClosedRange<Int>?](repeating: nil, count: graph.values.count)
+    gradient = value
+
+    func isParameter(_ root: Int) -> Bool {
+      if case .parameter = graph.values[root].source { return true }
+      return false
+    }
+    // A value that is read in parts gets its gradient in parts.
+    var isPartial = Set<Int>()
+    for id in graph.values.indices
+    where graph.values[id].shape.count != graph.values[roots[id]].shape.count {
+      isPartial.insert(roots[id])
+    }
+
+    // Backwards: who receives a gradient, from whom first.
+    var firstTouch: [Int: Int] = [:]
+    if let loss {
+      touched.insert(roots[loss])
+      firstTouch[roots[loss]] = n  // the seed, before the first backward step
+      for index in stride(from: n - 1, through: 0, by: -1) {
+        let step = graph.operations[index]
+        guard step.outputs.contains(where: { touched.contains(roots[$0]) }),
+          step.inputs.contains(where: { graph.values[$0].isDifferentiable })
+        else { continue }
+        runsBackward[index] = true
+        let backward = 2 * n - 1 - index
+        for (slot, id) in step.inputs.enumerated() where graph.values[id].isDifferentiable {
+          let root = roots[id]
+          if isParameter(root) {
+            adds[index][slot] = true
+            touched.insert(root)
+            continue
+          }
+          let isFirst = touched.insert(root).inserted
+          if isFirst {
+            firstTouch[root] = backward
+            if isPartial.contains(root) { clears[index].append(root) }
+          }
+          adds[index][slot] = !isFirst || isPartial.contains(root)
+        }
+      }
+    }
+
+    // Lives of values: from their step to the last reader, forward or backward.
+    for (index, step) in graph.operations.enumerated() {
+      let backward = 2 * n - 1 - index
+      for id in step.outputs {
+        value[id] =
+          index...max(
+            index, runsBackward[index] && step.operation.backwardReadsOutputs ? backward : index)
+      }
+      for (slot, id) in step.inputs.enumerated() {
+        guard let life = value[roots[id]] else { continue }
+        let reads = runsBackward[index] && step.operation.backwardReads(input: slot)
+        value[roots[id]] = life.lowerBound...max(life.upperBound, reads ? backward : index)
+      }
+    }
+    for id in graph.values.indices where graph.values[id].isKept || id == loss {
+      guard let life = value[roots[id]] else { continue }
+      value[roots[id]] = life.lowerBound...(2 * n)
+    }
+    // Views of a result share its life; a result's gradient lives from its first touch to its own step.
+    for (root, first) in firstTouch {
+      switch graph.values[root].source {
+      case .operation(let index): gradient[root] = first...(2 * n - 1 - index)
+      case .input: gradient[root] = first...(2 * n)
+      case .parameter, .constant, .view: break
+      }
+    }
+  }
+}
+
+/// Puts areas with known times into one arena: the largest first, each at the lowest place that is free
+/// during its time.
+package struct ArenaPacker {
+  private var counts: [Int] = []
+  private var lives: [[ClosedRange<Int>]] = []
+  package private(set) var total = 0
+
+  package init() {}
+
+  package mutating func add(_ count: Int, _ life: ClosedRange<Int>) -> Int {
+    counts.append(count)
+    lives.append([life])
+    return counts.count - 1
+  }
+
+  /// A second stretch of time for an area.
+  package mutating func also(_ area: Int, _ life: ClosedRange<Int>) { lives[area].append(life) }
+
+  /// - Returns: offsets, multiples of `alignment`.
+  package mutating func pack(alignment: Int) -> [Int] {
+    let sizes = counts.map { ($0 + alignment - 1) / alignment * alignment }
+    var offsets = [Int](repeating: 0, count: counts.count)
+    var placed: [Int] = []
+    for area in sizes.indices.sorted(by: { (sizes[$0], $1) > (sizes[$1], $0) }) {
+      let meets = placed.filter { other in
+        lives[area].contains { mine in lives[other].contains { mine.overlaps($0) } }
+      }.sorted { offsets[$0] < offsets[$1] }
+      var offset = 0
+      for other in meets {
+        if offsets[other] >= offset + sizes[area] { break }
+        offset = max(offset, offsets[other] + sizes[other])
+      }
+      offsets[area] = offset
+      placed.append(area)
+      total = max(total, offset + sizes[area])
+    }
+    return offsets
+  }
+}

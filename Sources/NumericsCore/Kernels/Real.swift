@@ -1,0 +1,95 @@
+import CKernels
+import COpenBLAS
+
+/// Whether a factor of a product is read as it lies or transposed.
+public enum Orientation: Sendable {
+  case plain, transposed
+
+  fileprivate var cblas: CBLAS_TRANSPOSE { self == .plain ? CblasNoTrans : CblasTrans }
+}
+
+/// The number type of a computation: `Float` for work, `Double` to verify the same source.
+public protocol Real: BinaryFloatingPoint, Sendable {
+  /// What the kernels are told that pointers are to.
+  static var kernelType: Int32 { get }
+
+  /// `c = alpha a b + beta c` with row-major `a` [m, k], `b` [k, n] and `c` [m, n].
+  ///
+  /// - Parameters:
+  ///   - lda, ldb, ldc: elements from one row to the next as the matrices lie in memory.
+  static func multiply(
+    _ m: Int, _ n: Int, _ k: Int, alpha: Self, _ a: UnsafePointer<Self>, _ aIs: Orientation,
+    lda: Int, _ b: UnsafePointer<Self>, _ bIs: Orientation, ldb: Int, beta: Self,
+    _ c: UnsafeMutablePointer<Self>, ldc: Int)
+
+  /// One LSTM step; see `ck_lstm_forward_f32`.
+  static func lstmForward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Self>, cPrevious: UnsafePointer<Self>?,
+    c: UnsafeMutablePointer<Self>, tanhC: UnsafeMutablePointer<Self>,
+    h: UnsafeMutablePointer<Self>)
+
+  /// Its adjoint; see `ck_lstm_backward_f32`.
+  static func lstmBackward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Self>, cPrevious: UnsafePointer<Self>?,
+    tanhC: UnsafePointer<Self>, dh: UnsafePointer<Self>, dc: UnsafeMutablePointer<Self>)
+}
+
+extension Float: Real {
+  public static var kernelType: Int32 { Int32(CK_FLOAT) }
+
+  public static func multiply(
+    _ m: Int, _ n: Int, _ k: Int, alpha: Float, _ a: UnsafePointer<Float>, _ aIs: Orientation,
+    lda: Int, _ b: UnsafePointer<Float>, _ bIs: Orientation, ldb: Int, beta: Float,
+    _ c: UnsafeMutablePointer<Float>, ldc: Int
+  ) {
+    _ = BLAS.prepared
+    cblas_sgemm(
+      CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
+      Int32(ldb), beta, c, Int32(ldc))
+  }
+
+  public static func lstmForward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Float>, cPrevious: UnsafePointer<Float>?,
+    c: UnsafeMutablePointer<Float>, tanhC: UnsafeMutablePointer<Float>,
+    h: UnsafeMutablePointer<Float>
+  ) {
+    ck_lstm_forward_f32(rows, width, gates, cPrevious, c, tanhC, h)
+  }
+
+  public static func lstmBackward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Float>, cPrevious: UnsafePointer<Float>?,
+    tanhC: UnsafePointer<Float>, dh: UnsafePointer<Float>, dc: UnsafeMutablePointer<Float>
+  ) {
+    ck_lstm_backward_f32(rows, width, gates, cPrevious, tanhC, dh, dc)
+  }
+}
+
+extension Double: Real {
+  public static var kernelType: Int32 { Int32(CK_DOUBLE) }
+
+  public static func multiply(
+    _ m: Int, _ n: Int, _ k: Int, alpha: Double, _ a: UnsafePointer<Double>, _ aIs: Orientation,
+    lda: Int, _ b: UnsafePointer<Double>, _ bIs: Orientation, ldb: Int, beta: Double,
+    _ c: UnsafeMutablePointer<Double>, ldc: Int
+  ) {
+    _ = BLAS.prepared
+    cblas_dgemm(
+      CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
+      Int32(ldb), beta, c, Int32(ldc))
+  }
+
+  public static func lstmForward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Double>, cPrevious: UnsafePointer<Double>?,
+    c: UnsafeMutablePointer<Double>, tanhC: UnsafeMutablePointer<Double>,
+    h: UnsafeMutablePointer<Double>
+  ) {
+    ck_lstm_forward_f64(rows, width, gates, cPrevious, c, tanhC, h)
+  }
+
+  public static func lstmBackward(
+    rows: Int, width: Int, gates: UnsafeMutablePointer<Double>, cPrevious: UnsafePointer<Double>?,
+    tanhC: UnsafePointer<Double>, dh: UnsafePointer<Double>, dc: UnsafeMutablePointer<Double>
+  ) {
+    ck_lstm_backward_f64(rows, width, gates, cPrevious, tanhC, dh, dc)
+  }
+}

@@ -1,0 +1,131 @@
+/// `x w + b` over the last axis: `x` `[..., K]`, `w` `[K, N]`, `b` `[N]` or none.
+struct Linear<Element: Real>: Operation {
+  let rows: Int
+  let inner: Int
+  let columns: Int
+  let hasBias: Bool
+  let outputs: [Shape]
+
+  func backwardReads(input: Int) -> Bool { input < 2 }
+
+  func forward(_ context: OperationContext<Element>) {
+    let out = context.output()
+    if hasBias { Element.broadcast(rows: rows, width: columns, context.input(2), to: out) }
+    Element.multiply(
+      rows, columns, inner, alpha: 1, context.input(0), .plain, lda: inner, context.input(1),
+      .plain,
+      ldb: columns, beta: hasBias ? 1 : 0, out, ldc: columns)
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let dy = context.outputGradient() else { return }
+    if let dx = context.inputGradient(0) {
+      Element.multiply(
+        rows, inner, columns, alpha: 1, dy, .plain, lda: columns, context.input(1), .transposed,
+        ldb: columns, beta: dx.beta, dx.base, ldc: inner)
+    }
+    if let dw = context.inputGradient(1) {
+      Element.multiply(
+        inner, columns, rows, alpha: 1, context.input(0), .transposed, lda: inner, dy, .plain,
+        ldb: columns, beta: dw.beta, dw.base, ldc: columns)
+    }
+    if hasBias, let db = context.inputGradient(2) {
+      Element.addColumnSums(rows: rows, width: columns, dy, to: db.cleared(columns))
+    }
+  }
+}
+
+/// A matrix product for each of `batch` pairs: `a` `[batch, M, K]`, `b` `[batch, K, N]`, either of them
+/// stored transposed.
+struct BatchedProduct<Element: Real>: Operation {
+  let batch: Int
+  let m: Int
+  let n: Int
+  let k: Int
+  let aTransposed: Bool
+  let bTransposed: Bool
+  let outputs: [Shape]
+
+  func forward(_ context: OperationContext<Element>) {
+    for index in 0..<batch {
+      Element.multiply(
+        m, n, k, alpha: 1, context.input(0) + index * m * k, aTransposed ? .transposed : .plain,
+        lda: aTransposed ? m : k, context.input(1) + index * k * n,
+        bTransposed ? .transposed : .plain, ldb: bTransposed ? k : n, beta: 0,
+        context.output() + index * m * n, ldc: n)
+    }
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let dy = context.outputGradient() else { return }
+    for index in 0..<batch {
+      let (a, b) = (context.input(0) + index * m * k, context.input(1) + index * k * n)
+      let d = UnsafePointer(dy) + index * m * n
+      if let da = context.inputGradient(0) {
+        let to = da.base + index * m * k
+        if aTransposed {  // stored [K, M]: b dy'
+          Element.multiply(
+            k, m, n, alpha: 1, b, bTransposed ? .transposed : .plain, lda: bTransposed ? k : n, d,
+            .transposed, ldb: n, beta: da.beta, to, ldc: m)
+        } else {  // [M, K]: dy b'
+          Element.multiply(
+            m, k, n, alpha: 1, d, .plain, lda: n, b, bTransposed ? .plain : .transposed,
+            ldb: bTransposed ? k : n, beta: da.beta, to, ldc: k)
+        }
+      }
+      if let db = context.inputGradient(1) {
+        let to = db.base + index * k * n
+        if bTransposed {  // stored [N, K]: dy' a
+          Element.multiply(
+            n, k, m, alpha: 1, d, .transposed, lda: n, a, aTransposed ? .transposed : .plain,
+            ldb: aTransposed ? m : k, beta: db.beta, to, ldc: k)
+        } else {  // [K, N]: a' dy
+          Element.multiply(
+            k, n, m, alpha: 1, a, aTransposed ? .plain : .transposed, lda: aTransposed ? m : k, d,
+            .plain, ldb: n, beta: db.beta, to, ldc: n)
+        }
+      }
+    }
+  }
+}
+
+extension Tensor {
+  /// `self w + bias` over the last axis.
+  ///
+  /// - Parameters:
+  ///   - weight: `[K, N]`, with `K` the last axis of `self`.
+  ///   - bias: `[N]`.
+  /// - Returns: the shape of `self` with the last axis `N`.
+  public func linear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
+    precondition(
+      weight.shape.rank == 2 && weight.shape[0] == shape.last, "\(shape) times \(weight.shape)")
+    let columns = weight.shape[1]
+    precondition(bias.map { $0.shape.count == columns } ?? true)
+    let operation = Linear<Element>(
+      rows: shape.count / shape.last, inner: shape.last, columns: columns, hasBias: bias != nil,
+      outputs: [Shape(shape.axes.dropLast() + [columns])])
+    return graph.apply(operation, to: [self, weight] + (bias.map { [$0] } ?? []))[0]
+  }
+
+  /// Matrix products over equal leading axes.
+  ///
+  /// - Parameters:
+  ///   - transposed: reads `self` as `[..., K, M]`.
+  ///   - otherTransposed: reads `other` as `[..., N, K]`.
+  /// - Returns: `[..., M, N]`.
+  public func product(
+    _ other: Tensor, transposed: Bool = false, otherTransposed: Bool = false
+  ) -> Tensor {
+    let (a, b) = (shape.axes, other.shape.axes)
+    precondition(a.count >= 2 && a.dropLast(2) == b.dropLast(2), "\(shape) times \(other.shape)")
+    let (p, q) = (a[a.count - 2], a[a.count - 1])
+    let (r, s) = (b[b.count - 2], b[b.count - 1])
+    let (m, k) = transposed ? (q, p) : (p, q)
+    let n = otherTransposed ? r : s
+    precondition(k == (otherTransposed ? s : r), "\(shape) times \(other.shape)")
+    let operation = BatchedProduct<Element>(
+      batch: a.dropLast(2).reduce(1, *), m: m, n: n, k: k, aTransposed: transposed,
+      bTransposed: otherTransposed, outputs: [Shape(a.dropLast(2) + [m, n])])
+    return graph.apply(operation, to: [self, other])[0]
+  }
+}
