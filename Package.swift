@@ -90,7 +90,7 @@ let package = Package(
     tests(of: "Training", ["Forecasters", "NumericsCore"]),
     tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),
-    tests(of: "ForecastService", ["Postgres", "Training", logging]),
+    tests(of: "ForecastService", ["Postgres", "Training", logging], golden: true),
     tests(of: "Terminal"),
   ],
   swiftLanguageModes: [.v6]
