@@ -11,10 +11,10 @@ DESTDIR ?=
 BIN := .build/release
 SOURCES := Package.swift Sources Tests Benchmarks
 
-.PHONY: help setup swift build test check demo bench bench-peers db format lint install clean
+.PHONY: help setup swift build test check demo bench bench-peers db schema-golden format lint install clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: swift ## install the system packages that are missing (Debian, Ubuntu)
 	@.ci/setup
@@ -51,6 +51,11 @@ bench-peers: ## install the Python peers of the benchmarks into .build/peers
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db
+
+schema-golden: build ## write Golden/schema.sql anew after a change of migrations/
+	@FORECAST_REQUIRE_DATABASE=1 FORECAST_WRITE_GOLDEN=1 $(SWIFT) test -c release \
+	  --disable-xctest --filter SchemaGoldenTests
+	@git diff --stat -- Tests/ForecastServiceTests/Golden/schema.sql
 
 format: swift ## format all Swift code
 	@$(SWIFT) format -i -r $(SOURCES)

@@ -90,7 +90,9 @@ let package = Package(
     tests(of: "Training", ["Forecasters", "NumericsCore"]),
     tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),
-    tests(of: "ForecastService", ["Postgres", "Training", "Forecasters", logging]),
+    tests(
+      of: "ForecastService", ["Postgres", "Training", "Forecasters", "NumericsCore", logging],
+      golden: true),
     tests(of: "Terminal"),
   ],
   swiftLanguageModes: [.v6]

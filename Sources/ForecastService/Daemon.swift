@@ -79,8 +79,32 @@ package final class Daemon: Sendable {
     await worker.run(bell: bell, draining: { self.isDraining })
   }
 
-  /// Runs what is due and what waits, then returns how each run ended.
-  package func once() async throws -> [Worker.Outcome] {
+  /// What one pass over the queue did, and what an interruption made it leave.
+  package struct Pass: Sendable {
+    package let outcomes: [Worker.Outcome]
+    /// Runs that were put back into the queue before they were done.
+    package let putBack: [Int64]
+    /// Runs that still wait, those put back included. Counted when the pass was interrupted.
+    package let waiting: Int64
+
+    /// What the pass ends with: the error of its first failed run, or that work was left.
+    package var error: ServiceError? {
+      if let failed = outcomes.first(where: { $0.state == "failed" }) {
+        return failed.error ?? ServiceError(.internalFault, "run \(failed.runID) failed")
+      }
+      if waiting == 0 { return nil }
+      let back =
+        putBack.isEmpty
+        ? "" : "; put back: run \(putBack.map(String.init).joined(separator: ", "))"
+      return ServiceError(
+        .interrupted,
+        "interrupted with \(waiting) \(waiting == 1 ? "run" : "runs") in the queue\(back); the next forecastd takes what waits"
+      )
+    }
+  }
+
+  /// Runs what is due and what waits, until nothing does or it is told to stop.
+  package func once() async throws -> Pass {
     try await SchemaCheck(pool: pool).verify()
     _ = try await pool.run(ReapLostAttempts())
     _ = try await Scheduler(pool: pool, logger: logger).decide()
@@ -90,8 +114,11 @@ package final class Daemon: Sendable {
       }
       return try await group.reduce(into: []) { $0 += $1 }
     }
+    let waiting = isDraining ? try await pool.run(QueueDepth()).first?.waiting ?? 0 : 0
     await pool.close()
-    return outcomes
+    return Pass(
+      outcomes: outcomes, putBack: outcomes.filter { $0.state == "queued" }.map(\.runID),
+      waiting: waiting)
   }
 
   /// Lets one worker work until nothing waits any more.

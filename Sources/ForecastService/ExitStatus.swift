@@ -17,7 +17,7 @@ package struct ExitStatus: Sendable {
       code = Self.code(of: error)
     case let error as ClusterError:
       message = "\(error)"
-      code = 69
+      code = error.fault == .configuration ? 78 : 69
     case let error as JobFilesError:
       message = "\(error)"
       code = 78
@@ -41,6 +41,7 @@ package struct ExitStatus: Sendable {
     case .configuration: 78
     case .database: error.code == .databaseUnavailable ? 69 : error.isTransient ? 75 : 70
     case .permission: 77
+    case .operatorAsked: 75
     case .us: 70
     }
   }

@@ -24,11 +24,14 @@ package struct ServiceError: Error, Sendable, CustomStringConvertible {
     case databaseUnavailable = "database-unavailable"
     case database = "database"
     case schemaNotReady = "schema-not-ready"
+    case interrupted = "interrupted"
     case internalFault = "internal"
   }
 
   /// Whose fault it is: decides the exit code of the shells.
-  package enum Fault: Sendable { case usage, data, configuration, database, permission, us }
+  package enum Fault: Sendable {
+    case usage, data, configuration, database, permission, operatorAsked, us
+  }
 
   package let code: Code
   package let message: String
@@ -50,13 +53,14 @@ package struct ServiceError: Error, Sendable, CustomStringConvertible {
       .data
     case .jobFile, .schemaNotReady: .configuration
     case .databaseUnavailable, .database, .staleAttempt, .workerLost: .database
+    case .interrupted: .operatorAsked
     case .internalFault: .us
     }
   }
 
   private static func isTransient(_ code: Code) -> Bool {
     switch code {
-    case .databaseUnavailable, .staleAttempt, .workerLost: true
+    case .databaseUnavailable, .staleAttempt, .workerLost, .interrupted: true
     default: false
     }
   }

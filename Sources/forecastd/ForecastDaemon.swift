@@ -159,7 +159,7 @@ struct Once: AsyncParsableCommand {
   func run() async throws {
     let logger = options.logger
     let daemon = try await options.daemon(logger: logger)
-    let outcomes = try await withThrowingTaskGroup(of: [Worker.Outcome]?.self) { group in
+    let pass = try await withThrowingTaskGroup(of: Daemon.Pass?.self) { group in
       group.addTask { try await daemon.once() }
       group.addTask {
         try await SignalService(daemon: daemon).run()
@@ -169,15 +169,13 @@ struct Once: AsyncParsableCommand {
       while let ended = try await group.next() {
         if let ended { return ended }
       }
-      return []
+      throw CancellationError()
     }
-    if outcomes.isEmpty { logger.notice("nothing was due") }
-    for outcome in outcomes {
+    if pass.outcomes.isEmpty, pass.waiting == 0 { logger.notice("nothing was due") }
+    for outcome in pass.outcomes {
       logger.notice("job \(outcome.job), run \(outcome.runID): \(outcome.state ?? "taken over")")
     }
-    if let failed = outcomes.first(where: { $0.state == "failed" }) {
-      throw failed.error ?? ServiceError(.internalFault, "run \(failed.runID) failed")
-    }
+    if let error = pass.error { throw error }
   }
 }
 

@@ -1,10 +1,11 @@
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
 private struct Refusal: Error {}
 
-@Suite("COPY", .tags(.database), .needsServer, .timeLimit(.minutes(2)))
+@Suite("COPY", .tags(.database), .requiresDatabase, .timeLimit(.minutes(2)))
 struct CopyTests {
   @Test("rows of every kind come out as the server has them")
   func out() async throws {

@@ -2,23 +2,19 @@ import Foundation
 import Glibc
 import Postgres
 import Synchronization
+import TestSupport
 import Testing
 
 private struct Refusal: Error {}
 
-@Suite("Faults", .tags(.database), .needsServer, .timeLimit(.minutes(1)))
+@Suite("Faults", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
 struct FaultTests {
   @Test("a wrong password is an authentication error that does not contain it")
   func wrongPassword() async throws {
-    try await withServer { connection in
-      try await connection.executeScript(
-        """
-        DO $$ BEGIN
-          CREATE ROLE guarded LOGIN PASSWORD 'right-secret';
-        EXCEPTION WHEN duplicate_object THEN NULL; END $$
-        """)
-    }
-    let configuration = try await TestServer.shared().with("user", "guarded")
+    let server = try await TemporaryServer.launch(
+      authentication: ["local all guarded scram-sha-256"])
+    try await server.execute("CREATE ROLE guarded LOGIN PASSWORD 'right-secret'")
+    let configuration = server.address.with(user: "guarded").configuration
     for password in ["wrong-secret", ""] {
       let error = await failure {
         try await PostgresConnection.connect(
@@ -34,6 +30,7 @@ struct FaultTests {
       configuration.with("password", "right-secret"), logger: testLogger)
     try await expectUsable(right)
     await right.close()
+    await server.remove()
   }
 
   @Test("no server is a transient failure, no such database is not")
@@ -43,7 +40,8 @@ struct FaultTests {
     let error = await failure { try await PostgresConnection.connect(nobody, logger: testLogger) }
     #expect(error?.code == .connectionFailed)
     #expect(error?.isTransient == true)
-    let missing = try await TestServer.shared().with(database: "no_such_database")
+    let missing = try await TemporaryServer.shared().configuration.with(
+      database: "no_such_database")
     let other = await failure { try await PostgresConnection.connect(missing, logger: testLogger) }
     #expect(other?.sqlState == "3D000")
     #expect(other?.isTransient == false)
@@ -114,7 +112,7 @@ struct FaultTests {
 
   @Test("a COMMIT whose answer is lost is unknown, though it was done")
   func commitUnknown() async throws {
-    let configuration = try await TestServer.shared()
+    let configuration = try await TemporaryServer.shared().configuration
     try await withServer { try await $0.executeScript("CREATE TABLE IF NOT EXISTS u (a uuid)") }
     let proxy = try CuttingProxy(configuration, cutAfter: "COMMIT")
     defer { proxy.stop() }
@@ -137,7 +135,7 @@ struct FaultTests {
 
   @Test("a pool outlives a restart of its server")
   func restart() async throws {
-    let server = try await TestServer.own()
+    let server = try await TemporaryServer.launch()
     let pool = PostgresPool(server.configuration, maximumConnections: 3, logger: testLogger)
     // Three sessions, idle when the server goes.
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -149,7 +147,7 @@ struct FaultTests {
       let answer: Int = try await pool.query("SELECT $1", [number])[0].decode(0)
       #expect(answer == number)
     }
-    server.stop()
+    try await server.stop()
     let short = PostgresPool(
       server.configuration, maximumConnections: 1, logger: testLogger,
       reconnectWindow: .milliseconds(100))
@@ -157,12 +155,13 @@ struct FaultTests {
     #expect(error?.code == .connectionFailed)
     await pool.close()
     await short.close()
+    await server.remove()
   }
 
   @Test("a terminated session is never lent again, and its place is given to another")
   func terminatedInPool() async throws {
     let pool = PostgresPool(
-      try await TestServer.shared(), maximumConnections: 1, logger: testLogger)
+      try await TemporaryServer.shared().configuration, maximumConnections: 1, logger: testLogger)
     for _ in 0..<3 {
       let error = await failure {
         try await pool.query("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -178,7 +177,7 @@ struct FaultTests {
   @Test("waiting for a connection has a limit, can be cancelled, and ends with the pool")
   func waiting() async throws {
     let pool = PostgresPool(
-      try await TestServer.shared(), maximumConnections: 1, logger: testLogger,
+      try await TemporaryServer.shared().configuration, maximumConnections: 1, logger: testLogger,
       acquireTimeout: .milliseconds(50))
     let timedOut = try await pool.withConnection { _ in
       await failure { try await pool.query("SELECT 1") }
@@ -198,7 +197,7 @@ struct FaultTests {
   @Test("many tasks share few connections, and a transaction left open is rolled back")
   func sharing() async throws {
     let pool = PostgresPool(
-      try await TestServer.shared(), maximumConnections: 2, logger: testLogger)
+      try await TemporaryServer.shared().configuration, maximumConnections: 2, logger: testLogger)
     let ids = try await withThrowingTaskGroup(of: Int32.self) { group in
       for _ in 0..<40 {
         group.addTask { try await pool.query("SELECT pg_backend_pid()")[0].decode(0) }

@@ -1,8 +1,9 @@
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
-@Suite("Migrations", .tags(.database), .needsServer, .timeLimit(.minutes(1)))
+@Suite("Migrations", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
 struct MigrationTests {
   private static let first = "CREATE TABLE one (a int8);\nINSERT INTO one VALUES (1);\n"
   private static let second = "ALTER TABLE one ADD b text;\n"
@@ -25,7 +26,7 @@ struct MigrationTests {
   ) async throws {
     let name = "m_\(UUID().uuidString.lowercased().filter { $0 != "-" })"
     try await withServer { try await $0.executeScript("CREATE DATABASE \(name)") }
-    let configuration = try await TestServer.shared().with(database: name)
+    let configuration = try await TemporaryServer.shared().configuration.with(database: name)
     let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
     try await body(configuration, connection)
     await connection.close()

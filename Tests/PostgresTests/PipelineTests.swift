@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
 private struct Divide: PostgresStatement {
@@ -11,7 +12,8 @@ private struct Divide: PostgresStatement {
   static func decode(_ row: PostgresRow) throws -> Int { try row.decode("q") }
 }
 
-@Suite("Pipelines, streams, notifications", .tags(.database), .needsServer, .timeLimit(.minutes(1)))
+@Suite(
+  "Pipelines, streams, notifications", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
 struct PipelineTests {
   @Test("several statements return their rows in one round trip")
   func pipeline() async throws {
@@ -112,7 +114,7 @@ struct PipelineTests {
 
   @Test("a listener that lost its session connects again and says so")
   func listenerReconnects() async throws {
-    let configuration = try await TestServer.shared()
+    let configuration = try await TemporaryServer.shared().configuration
     let name = "listener-\(UUID().uuidString)"
     var own = configuration
     own.applicationName = name

@@ -1,8 +1,9 @@
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
-@Suite("Values", .tags(.database), .needsServer)
+@Suite("Values", .tags(.database), .requiresDatabase)
 struct TypesTests {
   /// Sends a value, has the server compare it with its own reading of `literal`, and reads it back.
   private func roundTrip<T: PostgresEncodable & PostgresDecodable & Equatable & Sendable>(

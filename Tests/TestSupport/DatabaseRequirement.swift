@@ -20,6 +20,11 @@ extension Trait where Self == ConditionTrait {
   package static var requiresRoot: Self {
     .enabled(if: geteuid() == 0, "only root can start processes of other users")
   }
+
+  /// Skips where file systems cannot be mounted: without root, and in most containers.
+  package static var requiresMount: Self {
+    .enabled(if: SmallDisk.canMount, "only root can mount a small disk to fill")
+  }
 }
 
 private enum DatabaseRequirement {

@@ -3,7 +3,7 @@ import Postgres
 import Synchronization
 
 /// A directory under `/tmp` that vanishes with the test process, even after `kill -9`, together with
-/// every PostgreSQL server whose data directory lies in it.
+/// every PostgreSQL server whose data directory lies in it and every file system mounted in it.
 ///
 /// A shell outside our session holds the other end of a socket; when that closes, it kills and
 /// removes.
@@ -19,6 +19,7 @@ package final class TemporaryDirectory: Sendable {
     pids=$(list "$1")
     for p in $pids; do is_server "$p" && kill -QUIT "$p"; done
     for p in $pids; do while is_server "$p"; do sleep 0.01; done; done
+    grep -F " $1/" /proc/mounts | cut -d " " -f 2 | while read -r d; do umount "$d"; done
     find "$1" -name socket-directory -exec cat {} \\; 2>/dev/null | while read -r d; do
       case $d in /tmp/forecast-*) rm -rf "$d";; esac
     done

@@ -4,7 +4,8 @@ package import Postgres
 import Synchronization
 
 /// A throw-away PostgreSQL of the test process: unix socket, trust unless asked otherwise, nothing
-/// synced to disk. What is committed survives a kill of the server, not of the machine. It can be stopped, killed and started again to provoke faults.
+/// synced to disk. What is committed survives a kill of the server, not of the machine. It can be
+/// stopped, killed and started again, and its disk can be filled, to provoke faults.
 ///
 /// As root it runs as `postgres` or `nobody`. It ends with the test process, however that ends.
 package final class TemporaryServer: Sendable {
@@ -33,6 +34,8 @@ package final class TemporaryServer: Sendable {
   package let address: ClusterAddress
   package var configuration: PostgresConfiguration { address.configuration }
   package let directory: TemporaryDirectory
+  /// The disk that holds the data, if it was launched with one.
+  package let disk: SmallDisk?
   package var dataDirectory: String { process.dataDirectory }
 
   private let process: ServerProcess
@@ -48,8 +51,10 @@ package final class TemporaryServer: Sendable {
   ///   - settings: configuration, as in `["max_connections": "10"]`.
   ///   - authentication: lines of `pg_hba.conf` put before `local all all trust`, as in
   ///     `"local all somebody scram-sha-256"`.
+  ///   - diskMegabytes: puts the data on a file system of its own and of this size; needs
+  ///     `.requiresMount`.
   package static func launch(
-    settings: [String: String] = [:], authentication: [String] = []
+    settings: [String: String] = [:], authentication: [String] = [], diskMegabytes: Int? = nil
   ) async throws -> TemporaryServer {
     try await onQueue {
       let directory = try TemporaryDirectory()
@@ -57,6 +62,10 @@ package final class TemporaryServer: Sendable {
       if geteuid() == 0 { chown(directory.path, account.uid, account.gid) }
       let programs = try ClusterPrograms.locate(environment: environment)
       let data = directory.path + "/data"
+      let disk = try diskMegabytes.map {
+        try SmallDisk(
+          at: data, megabytes: $0, options: "mode=0700,uid=\(account.uid),gid=\(account.gid)")
+      }
       let outcome = try ChildProcess.run(
         account.prefix + [
           programs.directory + "/initdb", "-D", data, "-U", superuser, "-A", "trust", "-E",
@@ -77,15 +86,16 @@ package final class TemporaryServer: Sendable {
         programs: programs, account: account, dataDirectory: data,
         socketDirectory: directory.path, port: 5432, startLog: directory.path + "/server.log",
         settings: merged.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
-      let server = TemporaryServer(directory: directory, process: process)
+      let server = TemporaryServer(directory: directory, process: process, disk: disk)
       if !authentication.isEmpty { try server.writeAuthentication(authentication) }
       _ = try process.start { _ in }
       return server
     }
   }
 
-  private init(directory: TemporaryDirectory, process: ServerProcess) {
+  private init(directory: TemporaryDirectory, process: ServerProcess, disk: SmallDisk?) {
     self.directory = directory
+    self.disk = disk
     self.process = process
     address = ClusterAddress(
       socketDirectory: process.socketDirectory, port: process.port, user: Self.superuser,

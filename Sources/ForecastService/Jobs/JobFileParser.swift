@@ -5,6 +5,9 @@ import Yams
 package enum JobFileParser {
   /// Larger files are refused unread.
   static let largestFile = 1 << 20
+  /// Files with more aliases are refused before they are composed: keys are compared by value, and
+  /// values of aliases of aliases grow like 3 to the power of a third of this number.
+  static let mostAliases = 16
 
   /// - Parameter file: what messages call the file.
   /// - Throws: `JobFileError` with all problems of the file.
@@ -15,6 +18,7 @@ package enum JobFileParser {
         file: file,
         problems: [JobProblem(line: 1, column: 1, "the file is larger than 1 MB; no job file is")])
     }
+    if let problem = tooManyAliases(text) { throw JobFileError(file: file, problems: [problem]) }
     let root: Node?
     do {
       root = try Yams.compose(yaml: text)
@@ -39,6 +43,36 @@ package enum JobFileParser {
     return JobFile(
       file: file, text: text, definition: definition, warnings: reader.warnings,
       nameLine: root.mapping?["job"]?.mark?.line ?? 1)
+  }
+
+  /// The first alias beyond the limit. An alias counts wherever it stands, also in a comment; it has
+  /// to name an anchor of the file, as the multiplications of an SQL query do not.
+  private static func tooManyAliases(_ text: String) -> JobProblem? {
+    let bytes = Array(text.utf8)
+    func isName(_ byte: UInt8) -> Bool {
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+        true
+      default: false
+      }
+    }
+    func name(after sign: Int) -> ArraySlice<UInt8> { bytes[(sign + 1)...].prefix(while: isName) }
+    let anchors = Set(bytes.indices.filter { bytes[$0] == UInt8(ascii: "&") }.map(name(after:)))
+    guard !anchors.isEmpty else { return nil }
+    let aliases = bytes.indices.filter {
+      bytes[$0] == UInt8(ascii: "*") && isName(bytes[min($0 + 1, bytes.count - 1)])
+        && anchors.contains(name(after: $0))
+    }
+    guard aliases.count > mostAliases else { return nil }
+    let place = aliases[mostAliases]
+    let before = bytes[..<place]
+    let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    return JobProblem(
+      line: 1 + before.count { $0 == UInt8(ascii: "\n") },
+      column: 1 + String(decoding: before[start...], as: UTF8.self).count,
+      "found \(aliases.count) aliases, expected at most \(mostAliases); write the values out where *\(String(decoding: name(after: place), as: UTF8.self)) stands"
+    )
   }
 
   /// YAML that is no YAML, or no single document.

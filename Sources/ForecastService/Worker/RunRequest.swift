@@ -39,7 +39,7 @@ package struct RunRequest: Sendable {
   ///   - progress: called a few times a second with the run as it stands.
   /// - Returns: the run as it ended.
   /// - Throws: `CancellationError` when the calling task is cancelled: a run that is worked on here is then
-  ///   back in the queue.
+  ///   back in the queue. `ServiceError.databaseUnavailable` when the database went away and stayed away.
   package func wait(
     for runID: Int64, worker: Worker?, progress: @escaping @Sendable (ListRuns.Row) -> Void
   ) async throws -> ListRuns.Row {
@@ -53,7 +53,18 @@ package struct RunRequest: Sendable {
       }
       group.addTask {
         while true {
-          let run = try await retrying(upTo: settings.lease) { try await find(runID) }
+          let run: ListRuns.Row
+          do {
+            // A restart of the server takes less, with the pool's own attempts to connect on top.
+            run = try await retrying(upTo: min(settings.lease, .seconds(5))) {
+              try await find(runID)
+            }
+          } catch let error as PostgresError where error.isTransient {
+            throw ServiceError(
+              .databaseUnavailable,
+              "the database was lost while run \(runID) was waited for, and did not come back: \(error). Nothing of an unfinished run is published; when the database is back, forecastd takes it up again, see `forecastctl show \(runID)`"
+            )
+          }
           progress(run)
           if run.finishedAt != nil { return run }
           try await Task.sleep(for: .milliseconds(100))

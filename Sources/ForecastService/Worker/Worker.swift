@@ -183,14 +183,26 @@ package final class Worker: Sendable {
       token: claim.token, outcome: outcome, errorCode: failure?.code.rawValue,
       errorText: failure?.message, retry: failure?.isTransient ?? false,
       backoffSeconds: outcome == "failed" ? backoff : 0)
-    let (pool, lease) = (pool, settings.lease)
+    let pool = pool
+    // Who was told to stop does not wait long for a database that is away: the lease ends by itself.
+    let patience = outcome == "released" ? min(settings.lease, .seconds(3)) : settings.lease
     // In a task of its own: a worker that is being cancelled still gives its task back.
-    let state =
-      await Task {
-        try? await retrying(upTo: lease) { try await pool.run(statement).first }
-      }.value ?? nil
-    guard let state else {
-      logger.warning("the lease was lost; the attempt stops and wrote nothing")
+    let ending = Task {
+      try await retrying(upTo: patience) { try await pool.run(statement).first }
+    }
+    let alarm = Task {
+      try await Task.sleep(for: patience)
+      ending.cancel()
+    }
+    let ended = await ending.result
+    alarm.cancel()
+    if case .failure(let error) = ended {
+      logger.warning("the attempt could not be ended; its lease will run out: \(error)")
+    }
+    guard let state = (try? ended.get()) ?? nil else {
+      if case .success = ended {
+        logger.warning("the lease was lost; the attempt stops and wrote nothing")
+      }
       return Outcome(runID: claim.runID, job: claim.jobName, state: nil, error: failure)
     }
     let text = failure?.message ?? (state == "cancelled" ? state : outcome)

@@ -25,6 +25,15 @@ struct Programs {
 
     var errors: String { text("err") }
 
+    /// Waits until the program has said `words` on standard error.
+    func says(_ words: String, within limit: Duration = .seconds(30)) async throws {
+      let deadline = ContinuousClock.now + limit
+      while !errors.contains(words) {
+        try #require(ContinuousClock.now < deadline, "never said \(words): \(errors)")
+        try await Task.sleep(for: .milliseconds(20))
+      }
+    }
+
     /// Waits for the end; a program that takes longer is killed and the test fails.
     func end(within limit: Duration = .seconds(90)) async throws -> Ended {
       let deadline = ContinuousClock.now + limit

@@ -296,4 +296,32 @@ struct JobFileParserTests {
     }
     #expect(!problems(text + "quantiles: *a39\n").isEmpty)
   }
+
+  /// Each list holds the one before it twice; as a key, all of it is compared.
+  private func nested(_ count: Int) -> String {
+    var text = "a0: &a0 [x, x]\n"
+    for index in 1...count / 2 {
+      text += "a\(index): &a\(index) [*a\(index - 1), *a\(index - 1)]\n"
+    }
+    return text + "? *a\(count / 2)\n: 1\n"
+  }
+
+  @Test("aliases of aliases as keys are refused before anything compares them")
+  func aliasKeys() {
+    #expect(
+      problems(nested(80)) == [
+        "a.yaml:10:10: found 81 aliases, expected at most 16; write the values out where *a8 stands"
+      ])
+    // As many as are allowed are read, and refused for what they say.
+    #expect(problems(nested(14)).contains { $0.contains("unknown key \"a0\"") })
+    #expect(!problems(nested(14)).contains { $0.contains("aliases") })
+  }
+
+  @Test("what looks like an alias in a query is none")
+  func products() {
+    let sum = (0..<60).map { "c\($0) *x" }.joined(separator: " + ")
+    let text =
+      "job: a\nsource:\n  query: |\n    SELECT s AS series, t AS ts, \(sum) AS y FROM b WHERE t <= :cutoff AND a &m = 0\n  frequency: 1 day\nhorizon: 2\n"
+    #expect(problems(text).isEmpty, "\(problems(text))")
+  }
 }

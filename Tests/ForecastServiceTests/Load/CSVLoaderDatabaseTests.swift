@@ -1,22 +1,22 @@
 import ForecastService
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
 @Suite(
-  "Loading into PostgreSQL",
-  .enabled(if: LoadDatabase.isAvailable, "no PostgreSQL server is installed"),
+  "Loading into PostgreSQL", .requiresDatabase, .temporaryDatabase(), .tags(.database),
   .timeLimit(.minutes(1)))
 struct CSVLoaderDatabaseTests {
   @Test("a load is all or nothing, can be repeated, and says what is wrong")
   func loads() async throws {
-    try await LoadDatabase.with { database in
-      let pool = database.pool
-      try await createsTable(pool)
-      try await repeats(pool)
-      try await leavesNothing(pool)
-      try await refusesTables(pool)
-    }
+    let database = try #require(TemporaryDatabase.current)
+    let pool = PostgresPool(database.configuration, maximumConnections: 2, logger: quiet)
+    try await createsTable(pool)
+    try await repeats(pool)
+    try await leavesNothing(pool)
+    try await refusesTables(pool)
+    await pool.close()
   }
 
   nonisolated(nonsending) private func load(

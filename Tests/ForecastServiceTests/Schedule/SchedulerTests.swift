@@ -77,4 +77,26 @@ struct SchedulerTests {
         == "t")
     await service.pool.close()
   }
+
+  @Test(
+    "more missed instants than one transaction decides are one backlog: one late run, or the last hundred",
+    arguments: [("latest", 10_050, 1), ("all", 10_050, 100), ("latest", 20_500, 1)])
+  func longBacklog(policy: String, minutes: Int, runs: Int) async throws {
+    let service = try Service()
+    try await service.apply(service.job(extra: "schedule: \"* * * * *\"\ncatchUp: \(policy)"))
+    // The last instant is on time, or one minute late.
+    try await service.database.execute(
+      """
+      UPDATE forecast.job SET scheduled_from = date_trunc('minute', now()) - interval '\(minutes) minutes',
+        next_due_at = NULL
+      """)
+    let made = try await Scheduler(pool: service.pool, logger: quiet).decide()
+    #expect(made.count == runs)
+    let ticks = try await outcomes(service)
+    #expect(ticks.values.reduce(0, +) >= minutes)
+    #expect(ticks["late", default: 0] + ticks["ran", default: 0] == 1)
+    #expect(ticks["skipped-overlap"] == nil)
+    #expect(try await service.value("SELECT next_due_at > now() FROM forecast.job") == "t")
+    await service.pool.close()
+  }
 }

@@ -51,6 +51,16 @@ struct TickPlanTests {
     #expect(outcomes.dropFirst(50).dropLast().allSatisfy { $0 == "caught-up" })
     #expect(outcomes.last == "late")
   }
+
+  @Test(
+    "of the instants before others that are due, none is the latest", arguments: ["latest", "all"])
+  func followed(catchUp: String) {
+    let now = Date(timeIntervalSince1970: 1_700_000_000)
+    let plan = TickPlan(
+      due: [now - 9000, now - 8000], followedBy: Scheduler.catchUpLimit, now: now,
+      catchUp: catchUp, paused: false, blocked: false)
+    #expect(plan.outcomes == [.skippedMissed, .skippedMissed])
+  }
 }
 
 @Suite("Overlap and clocks", .requiresDatabase, .temporaryDatabase(migrated), .tags(.database))

@@ -293,44 +293,20 @@ struct EmbeddedClusterTests {
     #expect(try query("SELECT 1", address) == "1")
   }
 
-  /// Whether a small file system can be mounted here: root in a container usually may not.
-  private static let mayMount: Bool = {
-    guard geteuid() == 0, let temporary = try? TemporaryDirectory() else { return false }
-    defer { temporary.remove() }
-    return (try? mount(temporary.path, megabytes: 1)) == true && unmount(temporary.path)
-  }()
-
-  private static func mount(_ path: String, megabytes: Int) throws -> Bool {
-    try ChildProcess.run(
-      ["/bin/mount", "-t", "tmpfs", "-o", "size=\(megabytes)m,mode=755", "none", path],
-      environment: [:]
-    ).status == 0
-  }
-
-  @discardableResult
-  private static func unmount(_ path: String) -> Bool {
-    (try? ChildProcess.run(["/bin/umount", path], environment: [:]))?.status == 0
-  }
-
   @Test(
     "a full disk is said to be full, when creating and when starting",
-    .enabled(if: mayMount, "mounting a small file system is not permitted here"))
+    .requiresMount)
   func fullDisk() async throws {
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
-    #expect(try Self.mount(directory, megabytes: 20))
+    var disk = try SmallDisk(at: directory, megabytes: 20, options: "mode=755")
     await refusal(cluster(), .diskFull, directory)
-    Self.unmount(directory)
+    #expect(disk.unmount())
 
-    #expect(try Self.mount(directory, megabytes: 80))
-    defer { Self.unmount(directory) }
+    disk = try SmallDisk(at: directory, megabytes: 80, options: "mode=755")
     try await cluster().ensureRunning()
     try await cluster().stop()
-    let ballast = directory + "/ballast"
-    let filled = try ChildProcess.run(
-      ["/bin/dd", "if=/dev/zero", "of=\(ballast)", "bs=4k"], environment: ["LC_ALL": "C"])
-    #expect(filled.output.contains("No space left"))
+    try disk.fill()
     await refusal(cluster(), .diskFull, directory)
-    try FileManager.default.removeItem(atPath: ballast)
+    try disk.free()
     let address = try await cluster().ensureRunning()
     #expect(try query("SELECT 1", address) == "1")
     try await cluster().stop()

@@ -1,0 +1,2889 @@
+--
+-- Name: forecast; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA forecast;
+
+
+--
+-- Name: SCHEMA forecast; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON SCHEMA forecast IS 'Forecasts beside the data. Read forecast.current, forecast.long, forecast.asof(), forecast.status and forecast.lineage; steer with forecast.run_now(), cancel(), retry(), pause() and resume().';
+
+
+--
+-- Name: asof(text, text, timestamp with time zone); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.asof(job text, series text, at timestamp with time zone) RETURNS TABLE(target_at timestamp with time zone, target_index bigint, step integer, mean double precision, levels double precision[], quantiles double precision[], origin_at timestamp with time zone, origin_index bigint, issued_at timestamp with time zone, run_id bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  SELECT p.target_at, p.target_index, p.step, p.mean, g.levels, p.quantiles,
+         u.origin_at, u.origin_index, u.issued_at, u.run_id
+  FROM forecast.job j
+  JOIN forecast.series s ON s.job_id = j.job_id AND s.series = asof.series
+  CROSS JOIN LATERAL (
+    SELECT u.* FROM forecast.publication u
+    WHERE u.job_id = j.job_id AND u.issued_at <= asof.at
+      AND EXISTS (SELECT FROM forecast.forecast_point f
+                  WHERE f.run_id = u.run_id AND f.series_id = s.series_id AND f.issued_at = u.issued_at)
+    ORDER BY u.origin_at DESC NULLS LAST, u.origin_index DESC NULLS LAST, u.issued_at DESC
+    LIMIT 1) u
+  JOIN forecast.quantile_grid g ON g.grid_id = u.grid_id
+  JOIN forecast.forecast_point p ON p.run_id = u.run_id AND p.series_id = s.series_id AND p.issued_at = u.issued_at
+  WHERE j.name = asof.job
+  ORDER BY p.step
+$$;
+
+
+--
+-- Name: FUNCTION asof(job text, series text, at timestamp with time zone); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.asof(job text, series text, at timestamp with time zone) IS 'What forecast.current showed for one series at an earlier instant.';
+
+
+--
+-- Name: cancel(bigint); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.cancel(run bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  found_state text;
+BEGIN
+  SELECT r.state INTO found_state FROM forecast.run r WHERE r.run_id = cancel.run FOR UPDATE;
+  IF found_state IS NULL THEN
+    RAISE EXCEPTION 'there is no run %', cancel.run USING ERRCODE = 'no_data_found';
+  ELSIF found_state IN ('queued', 'retryable') THEN
+    UPDATE forecast.task SET state = 'cancelled' WHERE run_id = cancel.run;
+    UPDATE forecast.run SET state = 'cancelled', finished_at = now(), cancel_requested_at = now() WHERE run_id = cancel.run;
+    INSERT INTO forecast.run_event (run_id, level, stage, message) VALUES (cancel.run, 'warning', 'queue', 'cancelled before it started');
+    RETURN 'cancelled';
+  ELSIF found_state = 'running' THEN
+    UPDATE forecast.run SET cancel_requested_at = coalesce(cancel_requested_at, now()) WHERE run_id = cancel.run;
+    PERFORM pg_notify('forecast_cancel', cancel.run::text);
+    RETURN 'cancel requested';
+  END IF;
+  RETURN 'already ' || found_state;
+END
+$$;
+
+
+--
+-- Name: FUNCTION cancel(run bigint); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.cancel(run bigint) IS 'Cancels a run: at once when it waits, at the worker''s next heartbeat when it runs. Returns what happened.';
+
+
+--
+-- Name: enqueue_run(bigint, text, timestamp with time zone, bigint); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  new_run bigint;
+BEGIN
+  INSERT INTO forecast.run (job_id, job_version, trigger_kind, cutoff_at, cutoff_index)
+  SELECT j.job_id, j.current_version, enqueue_run.trigger_kind, enqueue_run.cutoff_at, enqueue_run.cutoff_index
+  FROM forecast.job j WHERE j.job_id = enqueue_run.job_id
+  RETURNING run_id INTO new_run;
+  INSERT INTO forecast.task (run_id, kind) VALUES (new_run, 'forecast');
+  INSERT INTO forecast.run_event (run_id, level, stage, message) VALUES (new_run, 'info', 'queue', 'queued by ' || trigger_kind);
+  PERFORM pg_notify('forecast_work', new_run::text);
+  RETURN new_run;
+END
+$$;
+
+
+--
+-- Name: FUNCTION enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint) IS 'Makes a run of the current version of a job with its task, and wakes the workers (NOTIFY forecast_work).';
+
+
+--
+-- Name: ensure_partition(timestamp with time zone); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.ensure_partition(at timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  first_day timestamptz := date_trunc('month', ensure_partition.at, 'UTC');
+  after_last timestamptz := (date_trunc('month', ensure_partition.at AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+  part text := 'forecast_point_' || to_char(ensure_partition.at AT TIME ZONE 'UTC', 'YYYYMM');
+BEGIN
+  IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'forecast'::regnamespace AND relname = part) THEN
+    RETURN part;
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended('forecast.ensure_partition', 0));
+  -- Not to_regclass: it would remember from before the lock that there is none.
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'forecast'::regnamespace AND relname = part) THEN
+    EXECUTE format('CREATE TABLE forecast.%I (LIKE forecast.forecast_point INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING COMMENTS)', part);
+    EXECUTE format('ALTER TABLE forecast.forecast_point ATTACH PARTITION forecast.%I FOR VALUES FROM (%L) TO (%L)', part, first_day, after_last);
+  END IF;
+  RETURN part;
+END
+$$;
+
+
+--
+-- Name: FUNCTION ensure_partition(at timestamp with time zone); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.ensure_partition(at timestamp with time zone) IS 'Makes sure that the monthly partition of forecast_point (UTC months) for an instant exists; returns its name.';
+
+
+--
+-- Name: pause(text); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.pause(job text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  UPDATE forecast.job j SET paused_at = coalesce(j.paused_at, now()) WHERE j.name = pause.job;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no job "%"', pause.job USING ERRCODE = 'no_data_found';
+  END IF;
+END
+$$;
+
+
+--
+-- Name: FUNCTION pause(job text); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.pause(job text) IS 'Stops the schedule of a job; due instants are recorded as skipped-paused. Runs asked for by hand still run.';
+
+
+--
+-- Name: quantile(double precision[], double precision[], double precision); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.quantile(levels double precision[], quantiles double precision[], p double precision) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  n integer := cardinality(levels);
+BEGIN
+  IF p <= 0 OR p >= 1 THEN
+    RAISE EXCEPTION 'a quantile level lies between 0 and 1, found %', p USING ERRCODE = 'numeric_value_out_of_range';
+  END IF;
+  IF p < levels[1] OR p > levels[n] THEN
+    RETURN NULL;
+  END IF;
+  FOR i IN 1..n LOOP
+    IF levels[i] = p THEN
+      RETURN quantiles[i];
+    ELSIF levels[i] > p THEN
+      RETURN quantiles[i - 1] + (quantiles[i] - quantiles[i - 1]) * (p - levels[i - 1]) / (levels[i] - levels[i - 1]);
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: FUNCTION quantile(levels double precision[], quantiles double precision[], p double precision); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.quantile(levels double precision[], quantiles double precision[], p double precision) IS 'The quantile at level p: the stored one, or linear interpolation between its neighbours; NULL outside the levels (nothing is extrapolated).';
+
+
+--
+-- Name: refuse_change(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'rows of forecast.% are immutable once written', TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = 'Publish a new run instead.';
+END
+$$;
+
+
+--
+-- Name: FUNCTION refuse_change(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.refuse_change() IS 'Trigger that refuses UPDATE of what has been issued.';
+
+
+--
+-- Name: refuse_unpublished(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.refuse_unpublished() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM forecast.publication
+                 WHERE run_id = nullif(current_setting('forecast.publishing_run', true), '')::bigint
+                   AND xmin = pg_current_xact_id()::xid) THEN
+    RAISE EXCEPTION 'points are written only by the transaction that makes their publication'
+      USING ERRCODE = 'restrict_violation';
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: FUNCTION refuse_unpublished(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.refuse_unpublished() IS 'Trigger that lets points in only together with their publication.';
+
+
+--
+-- Name: resume(text); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.resume(job text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  UPDATE forecast.job j SET paused_at = NULL WHERE j.name = resume.job;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no job "%"', resume.job USING ERRCODE = 'no_data_found';
+  END IF;
+END
+$$;
+
+
+--
+-- Name: FUNCTION resume(job text); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.resume(job text) IS 'Puts the schedule of a paused job in force again.';
+
+
+--
+-- Name: retry(bigint); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.retry(run bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  found_state text;
+BEGIN
+  SELECT r.state INTO found_state FROM forecast.run r WHERE r.run_id = retry.run FOR UPDATE;
+  IF found_state IS NULL THEN
+    RAISE EXCEPTION 'there is no run %', retry.run USING ERRCODE = 'no_data_found';
+  ELSIF found_state NOT IN ('failed', 'cancelled', 'retryable') THEN
+    RAISE EXCEPTION 'run % is %, only a failed, cancelled or retryable run can be retried', retry.run, found_state
+      USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+  UPDATE forecast.task SET state = 'queued', not_before = now(), max_attempts = attempts + 3 WHERE run_id = retry.run;
+  UPDATE forecast.run SET state = 'queued', finished_at = NULL, cancel_requested_at = NULL,
+         error_code = NULL, error_text = NULL, progress = NULL, stage = NULL WHERE run_id = retry.run;
+  INSERT INTO forecast.run_event (run_id, level, stage, message) VALUES (retry.run, 'info', 'queue', 'queued again by retry');
+  PERFORM pg_notify('forecast_work', retry.run::text);
+  RETURN 'queued';
+END
+$$;
+
+
+--
+-- Name: FUNCTION retry(run bigint); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.retry(run bigint) IS 'Queues a failed or cancelled run again, with the same version and cutoff and three more attempts.';
+
+
+--
+-- Name: run_now(text, timestamp with time zone, bigint); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.run_now(job text, cutoff timestamp with time zone DEFAULT NULL::timestamp with time zone, cutoff_index bigint DEFAULT NULL::bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  found_job bigint;
+  integer_steps boolean;
+BEGIN
+  SELECT j.job_id, v.definition #>> '{source,frequency}' = 'integer' INTO found_job, integer_steps
+  FROM forecast.job j JOIN forecast.job_version v ON v.job_id = j.job_id AND v.version = j.current_version
+  WHERE j.name = run_now.job;
+  IF found_job IS NULL THEN
+    RAISE EXCEPTION 'there is no job "%"', run_now.job USING ERRCODE = 'no_data_found', HINT = 'SELECT job FROM forecast.status;';
+  END IF;
+  IF integer_steps AND cutoff IS NOT NULL OR NOT integer_steps AND run_now.cutoff_index IS NOT NULL THEN
+    RAISE EXCEPTION 'job "%" takes % as cutoff', run_now.job, CASE WHEN integer_steps THEN 'an integer step (cutoff_index)' ELSE 'a time (cutoff)' END
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN forecast.enqueue_run(found_job, 'sql',
+    CASE WHEN NOT integer_steps THEN coalesce(cutoff, now()) END,
+    CASE WHEN integer_steps THEN coalesce(run_now.cutoff_index, 9223372036854775807) END);
+END
+$$;
+
+
+--
+-- Name: FUNCTION run_now(job text, cutoff timestamp with time zone, cutoff_index bigint); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.run_now(job text, cutoff timestamp with time zone, cutoff_index bigint) IS 'Queues a run of a job and returns its number. The cutoff defaults to now (all rows for integer steps); a running forecastd picks it up at once.';
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: attempt; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.attempt (
+    attempt_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    number integer NOT NULL,
+    token uuid DEFAULT gen_random_uuid() NOT NULL,
+    worker text NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    build text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT now() NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    outcome text DEFAULT 'running'::text NOT NULL,
+    error_code text,
+    error_text text,
+    CONSTRAINT attempt_failed_says_why CHECK (((outcome <> 'failed'::text) OR ((error_code IS NOT NULL) AND (error_text IS NOT NULL)))),
+    CONSTRAINT attempt_finished_when_ended CHECK (((outcome = 'running'::text) = (finished_at IS NULL))),
+    CONSTRAINT attempt_number_check CHECK ((number >= 1)),
+    CONSTRAINT attempt_outcome_check CHECK ((outcome = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text, 'lost'::text, 'cancelled'::text, 'released'::text])))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE attempt; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.attempt IS 'One worker''s try at a task. Everything it writes carries its token; a stale token is refused.';
+
+
+--
+-- Name: COLUMN attempt.attempt_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.attempt_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN attempt.task_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.task_id IS 'The task; at most one attempt of it is running.';
+
+
+--
+-- Name: COLUMN attempt.number; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.number IS '1, 2, 3, ... within the task.';
+
+
+--
+-- Name: COLUMN attempt.token; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.token IS 'Proof of the lease; new for each attempt.';
+
+
+--
+-- Name: COLUMN attempt.worker; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.worker IS 'Name of the worker within its process.';
+
+
+--
+-- Name: COLUMN attempt.host; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.host IS 'Host name of the worker.';
+
+
+--
+-- Name: COLUMN attempt.pid; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.pid IS 'Process id of the worker on its host.';
+
+
+--
+-- Name: COLUMN attempt.build; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.build IS 'Version of the program.';
+
+
+--
+-- Name: COLUMN attempt.started_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.started_at IS 'When the task was claimed.';
+
+
+--
+-- Name: COLUMN attempt.heartbeat_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.heartbeat_at IS 'Last sign of life.';
+
+
+--
+-- Name: COLUMN attempt.lease_until; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.lease_until IS 'When the attempt counts as lost unless another heartbeat comes.';
+
+
+--
+-- Name: COLUMN attempt.finished_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.finished_at IS 'When it ended; NULL while running.';
+
+
+--
+-- Name: COLUMN attempt.outcome; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.outcome IS 'running, succeeded, failed, lost (lease ran out), cancelled, or released (the worker was told to stop).';
+
+
+--
+-- Name: COLUMN attempt.error_code; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.error_code IS 'Stable code of the failure; NULL unless failed.';
+
+
+--
+-- Name: COLUMN attempt.error_text; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.attempt.error_text IS 'One sentence on the failure; NULL unless failed.';
+
+
+--
+-- Name: attempt_attempt_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.attempt ALTER COLUMN attempt_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.attempt_attempt_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: current_run; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.current_run (
+    job_id bigint NOT NULL,
+    series_id bigint NOT NULL,
+    run_id bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE current_run; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.current_run IS 'Which publication is in force for each series: the one of the latest cutoff and, among equals, the last. Switched in the publishing transaction.';
+
+
+--
+-- Name: COLUMN current_run.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.current_run.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN current_run.series_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.current_run.series_id IS 'The series.';
+
+
+--
+-- Name: COLUMN current_run.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.current_run.run_id IS 'The publication in force. A series that later runs could not forecast keeps its last one.';
+
+
+--
+-- Name: forecast_point; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.forecast_point (
+    run_id bigint NOT NULL,
+    series_id bigint NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    target_at timestamp with time zone,
+    target_index bigint,
+    mean double precision NOT NULL,
+    step integer NOT NULL,
+    quantiles double precision[] NOT NULL,
+    CONSTRAINT forecast_point_mean_check CHECK (((mean > '-Infinity'::double precision) AND (mean < 'Infinity'::double precision))),
+    CONSTRAINT forecast_point_one_target CHECK ((num_nonnulls(target_at, target_index) = 1)),
+    CONSTRAINT forecast_point_quantiles_check CHECK (((quantiles[1] <= quantiles[cardinality(quantiles)]) AND (quantiles[1] > '-Infinity'::double precision) AND (quantiles[cardinality(quantiles)] < 'Infinity'::double precision))),
+    CONSTRAINT forecast_point_step_check CHECK ((step >= 1))
+)
+PARTITION BY RANGE (issued_at);
+
+
+--
+-- Name: TABLE forecast_point; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.forecast_point IS 'Every forecast ever issued, a row per series and step; immutable. Partitioned by month of issue: drop an old partition to forget it. Read it through forecast.current, forecast.long or forecast.asof().';
+
+
+--
+-- Name: COLUMN forecast_point.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.run_id IS 'The run, and so the publication, that issued it.';
+
+
+--
+-- Name: COLUMN forecast_point.series_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.series_id IS 'The series, as in forecast.series.';
+
+
+--
+-- Name: COLUMN forecast_point.issued_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.issued_at IS 'As publication.issued_at.';
+
+
+--
+-- Name: COLUMN forecast_point.target_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.target_at IS 'The time the forecast is for; NULL for integer steps.';
+
+
+--
+-- Name: COLUMN forecast_point.target_index; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.target_index IS 'The integer step it is for; NULL for calendar series.';
+
+
+--
+-- Name: COLUMN forecast_point.mean; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.mean IS 'Mean of the forecast distribution, in the units of the data.';
+
+
+--
+-- Name: COLUMN forecast_point.step; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.step IS 'Steps after the last observation of the series: 1 to the horizon and, for a series that ends before the others, counted from its own end.';
+
+
+--
+-- Name: COLUMN forecast_point.quantiles; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.forecast_point.quantiles IS 'Quantiles at the levels of the publication''s grid, never decreasing.';
+
+
+--
+-- Name: job; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.job (
+    job_id bigint NOT NULL,
+    name text NOT NULL,
+    current_version integer NOT NULL,
+    schedule text,
+    timezone text NOT NULL,
+    paused_at timestamp with time zone,
+    next_due_at timestamp with time zone,
+    scheduled_from timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT job_check CHECK (((schedule IS NOT NULL) OR (next_due_at IS NULL))),
+    CONSTRAINT job_check1 CHECK (((schedule IS NULL) = (scheduled_from IS NULL))),
+    CONSTRAINT job_current_version_check CHECK ((current_version >= 1)),
+    CONSTRAINT job_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+);
+
+
+--
+-- Name: TABLE job; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.job IS 'One row per job, by its unique name. What it does is in job_version.';
+
+
+--
+-- Name: COLUMN job.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.job_id IS 'Surrogate key; never reused.';
+
+
+--
+-- Name: COLUMN job.name; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.name IS 'The name in the job file (job:), lower case, unique.';
+
+
+--
+-- Name: COLUMN job.current_version; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.current_version IS 'The version new runs use: the highest in job_version. Changed by forecastctl apply.';
+
+
+--
+-- Name: COLUMN job.schedule; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.schedule IS 'Five-field cron expression or @daily and so on; NULL for a job that only runs when asked.';
+
+
+--
+-- Name: COLUMN job.timezone; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.timezone IS 'IANA time zone in which the schedule and the calendar of the series are understood.';
+
+
+--
+-- Name: COLUMN job.paused_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.paused_at IS 'Set by forecast.pause(), cleared by forecast.resume(); NULL while the schedule is in force.';
+
+
+--
+-- Name: COLUMN job.next_due_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.next_due_at IS 'The next instant at which the schedule is due, kept by the scheduler; NULL without a schedule, or before the scheduler first saw the job.';
+
+
+--
+-- Name: COLUMN job.scheduled_from; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.scheduled_from IS 'Instants up to and including this one are settled (each has its schedule_tick row). Set to the time of apply when a schedule appears or changes; NULL without a schedule.';
+
+
+--
+-- Name: COLUMN job.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job.created_at IS 'When the job was first applied.';
+
+
+--
+-- Name: publication; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.publication (
+    run_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    attempt_token uuid NOT NULL,
+    model_id bigint NOT NULL,
+    grid_id integer NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    origin_at timestamp with time zone,
+    origin_index bigint,
+    series bigint NOT NULL,
+    points bigint NOT NULL,
+    content_digest bytea NOT NULL,
+    CONSTRAINT publication_check CHECK ((points >= series)),
+    CONSTRAINT publication_check1 CHECK ((num_nonnulls(origin_at, origin_index) = 1)),
+    CONSTRAINT publication_content_digest_check CHECK ((octet_length(content_digest) = 32)),
+    CONSTRAINT publication_series_check CHECK ((series >= 1))
+);
+
+
+--
+-- Name: TABLE publication; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.publication IS 'The one moment at which a run''s forecasts became visible. One per run: the key makes publishing exactly-once.';
+
+
+--
+-- Name: COLUMN publication.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.run_id IS 'The run.';
+
+
+--
+-- Name: COLUMN publication.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.job_id IS 'Its job.';
+
+
+--
+-- Name: COLUMN publication.attempt_token; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.attempt_token IS 'The attempt that published.';
+
+
+--
+-- Name: COLUMN publication.model_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.model_id IS 'The model that made the forecasts.';
+
+
+--
+-- Name: COLUMN publication.grid_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.grid_id IS 'The quantile levels of the points.';
+
+
+--
+-- Name: COLUMN publication.issued_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.issued_at IS 'When the forecasts were issued; also the partition key of the points.';
+
+
+--
+-- Name: COLUMN publication.origin_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.origin_at IS 'The cutoff of the run: no observation after it was used. NULL for integer steps.';
+
+
+--
+-- Name: COLUMN publication.origin_index; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.origin_index IS 'The same for integer steps; NULL for calendar series.';
+
+
+--
+-- Name: COLUMN publication.series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.series IS 'Series forecast.';
+
+
+--
+-- Name: COLUMN publication.points; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.points IS 'Points written: series times horizon.';
+
+
+--
+-- Name: COLUMN publication.content_digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.publication.content_digest IS 'SHA-256 of the points in the order written; tells after a lost connection whether the commit happened.';
+
+
+--
+-- Name: quantile_grid; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.quantile_grid (
+    grid_id integer NOT NULL,
+    levels double precision[] NOT NULL,
+    i05 integer GENERATED ALWAYS AS (array_position(levels, (0.05)::double precision)) STORED,
+    i10 integer GENERATED ALWAYS AS (array_position(levels, (0.1)::double precision)) STORED,
+    i25 integer GENERATED ALWAYS AS (array_position(levels, (0.25)::double precision)) STORED,
+    i50 integer GENERATED ALWAYS AS (array_position(levels, (0.5)::double precision)) STORED,
+    i75 integer GENERATED ALWAYS AS (array_position(levels, (0.75)::double precision)) STORED,
+    i90 integer GENERATED ALWAYS AS (array_position(levels, (0.9)::double precision)) STORED,
+    i95 integer GENERATED ALWAYS AS (array_position(levels, (0.95)::double precision)) STORED,
+    CONSTRAINT quantile_grid_levels_check CHECK ((((cardinality(levels) >= 1) AND (cardinality(levels) <= 99)) AND (array_ndims(levels) = 1) AND (array_position(levels, NULL::double precision) IS NULL) AND (levels[1] > (0)::double precision) AND (levels[cardinality(levels)] < (1)::double precision)))
+);
+
+
+--
+-- Name: TABLE quantile_grid; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.quantile_grid IS 'The sets of quantile levels in use. A point stores only the values; its publication names the grid.';
+
+
+--
+-- Name: COLUMN quantile_grid.grid_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.grid_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN quantile_grid.levels; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.levels IS 'Increasing levels between 0 and 1, as in the job file (quantiles:).';
+
+
+--
+-- Name: COLUMN quantile_grid.i05; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i05 IS 'Position of level 0.05 in levels; NULL when it is not there (forecast.quantile interpolates).';
+
+
+--
+-- Name: COLUMN quantile_grid.i10; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i10 IS 'Position of level 0.1.';
+
+
+--
+-- Name: COLUMN quantile_grid.i25; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i25 IS 'Position of level 0.25.';
+
+
+--
+-- Name: COLUMN quantile_grid.i50; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i50 IS 'Position of level 0.5.';
+
+
+--
+-- Name: COLUMN quantile_grid.i75; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i75 IS 'Position of level 0.75.';
+
+
+--
+-- Name: COLUMN quantile_grid.i90; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i90 IS 'Position of level 0.9.';
+
+
+--
+-- Name: COLUMN quantile_grid.i95; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.quantile_grid.i95 IS 'Position of level 0.95.';
+
+
+--
+-- Name: series; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.series (
+    series_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    series text NOT NULL,
+    CONSTRAINT series_series_check CHECK ((series <> ''::text))
+);
+
+
+--
+-- Name: TABLE series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.series IS 'Dictionary of the series of each job, so that points carry a number and not a text.';
+
+
+--
+-- Name: COLUMN series.series_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series.series_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN series.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN series.series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series.series IS 'The key from the source query.';
+
+
+--
+-- Name: current; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.current AS
+ SELECT j.name AS job,
+    s.series,
+    p.target_at,
+    p.target_index,
+    p.step,
+    p.mean,
+        CASE
+            WHEN (g.i05 IS NOT NULL) THEN p.quantiles[g.i05]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.05)::double precision)
+        END AS p05,
+        CASE
+            WHEN (g.i10 IS NOT NULL) THEN p.quantiles[g.i10]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.10)::double precision)
+        END AS p10,
+        CASE
+            WHEN (g.i25 IS NOT NULL) THEN p.quantiles[g.i25]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.25)::double precision)
+        END AS p25,
+        CASE
+            WHEN (g.i50 IS NOT NULL) THEN p.quantiles[g.i50]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.50)::double precision)
+        END AS p50,
+        CASE
+            WHEN (g.i75 IS NOT NULL) THEN p.quantiles[g.i75]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.75)::double precision)
+        END AS p75,
+        CASE
+            WHEN (g.i90 IS NOT NULL) THEN p.quantiles[g.i90]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.90)::double precision)
+        END AS p90,
+        CASE
+            WHEN (g.i95 IS NOT NULL) THEN p.quantiles[g.i95]
+            ELSE forecast.quantile(g.levels, p.quantiles, (0.95)::double precision)
+        END AS p95,
+    u.origin_at,
+    u.origin_index,
+    u.issued_at,
+    p.run_id
+   FROM (((((forecast.current_run c
+     JOIN forecast.job j ON ((j.job_id = c.job_id)))
+     JOIN forecast.series s ON ((s.series_id = c.series_id)))
+     JOIN forecast.publication u ON ((u.run_id = c.run_id)))
+     JOIN forecast.quantile_grid g ON ((g.grid_id = u.grid_id)))
+     JOIN forecast.forecast_point p ON (((p.run_id = c.run_id) AND (p.series_id = c.series_id) AND (p.issued_at = u.issued_at))));
+
+
+--
+-- Name: VIEW current; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.current IS 'The forecasts in force, a row per series and step, with the usual quantiles as columns. Exactly one row per job, series and target.';
+
+
+--
+-- Name: data_snapshot; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.data_snapshot (
+    run_id bigint NOT NULL,
+    query_digest bytea NOT NULL,
+    value_digest bytea NOT NULL,
+    rows_read bigint NOT NULL,
+    series bigint NOT NULL,
+    first_at timestamp with time zone,
+    last_at timestamp with time zone,
+    first_index bigint,
+    last_index bigint,
+    read_at timestamp with time zone NOT NULL,
+    read_seconds double precision NOT NULL,
+    CONSTRAINT data_snapshot_check CHECK (((first_at IS NULL) = (last_at IS NULL))),
+    CONSTRAINT data_snapshot_check1 CHECK (((first_index IS NULL) = (last_index IS NULL))),
+    CONSTRAINT data_snapshot_check2 CHECK ((num_nonnulls(first_at, first_index) <= 1)),
+    CONSTRAINT data_snapshot_query_digest_check CHECK ((octet_length(query_digest) = 32)),
+    CONSTRAINT data_snapshot_read_seconds_check CHECK ((read_seconds >= (0)::double precision)),
+    CONSTRAINT data_snapshot_rows_read_check CHECK ((rows_read >= 0)),
+    CONSTRAINT data_snapshot_series_check CHECK ((series >= 0)),
+    CONSTRAINT data_snapshot_value_digest_check CHECK ((octet_length(value_digest) = 32))
+);
+
+
+--
+-- Name: TABLE data_snapshot; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.data_snapshot IS 'What the source query returned to a run. Two runs with equal digests saw the same data.';
+
+
+--
+-- Name: COLUMN data_snapshot.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.run_id IS 'The run that read it.';
+
+
+--
+-- Name: COLUMN data_snapshot.query_digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.query_digest IS 'SHA-256 of the query text of the job version.';
+
+
+--
+-- Name: COLUMN data_snapshot.value_digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.value_digest IS 'SHA-256 of all series in key order, times and values; independent of the order of rows.';
+
+
+--
+-- Name: COLUMN data_snapshot.rows_read; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.rows_read IS 'Rows that the query returned.';
+
+
+--
+-- Name: COLUMN data_snapshot.series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.series IS 'Different series among them.';
+
+
+--
+-- Name: COLUMN data_snapshot.first_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.first_at IS 'Earliest time stamp; NULL for integer steps or when no row came.';
+
+
+--
+-- Name: COLUMN data_snapshot.last_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.last_at IS 'Latest time stamp; NULL for integer steps or when no row came.';
+
+
+--
+-- Name: COLUMN data_snapshot.first_index; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.first_index IS 'Smallest integer step; NULL for calendar series or when no row came.';
+
+
+--
+-- Name: COLUMN data_snapshot.last_index; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.last_index IS 'Largest integer step; NULL for calendar series or when no row came.';
+
+
+--
+-- Name: COLUMN data_snapshot.read_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.read_at IS 'When reading began.';
+
+
+--
+-- Name: COLUMN data_snapshot.read_seconds; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.data_snapshot.read_seconds IS 'Seconds from sending the query to the last row.';
+
+
+--
+-- Name: job_job_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.job ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.job_job_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: job_version; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.job_version (
+    job_id bigint NOT NULL,
+    version integer NOT NULL,
+    definition jsonb NOT NULL,
+    source_text text NOT NULL,
+    digest bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT job_version_definition_check CHECK ((jsonb_typeof(definition) = 'object'::text)),
+    CONSTRAINT job_version_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT job_version_version_check CHECK ((version >= 1))
+);
+
+
+--
+-- Name: TABLE job_version; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.job_version IS 'Every definition a job ever had; rows are never changed. A run names the version it used.';
+
+
+--
+-- Name: COLUMN job_version.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN job_version.version; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.version IS '1, 2, 3, ... in the order of apply; an unchanged file makes no new version.';
+
+
+--
+-- Name: COLUMN job_version.definition; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.definition IS 'The definition with all defaults filled in.';
+
+
+--
+-- Name: COLUMN job_version.source_text; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.source_text IS 'The job file as it was applied, comments included.';
+
+
+--
+-- Name: COLUMN job_version.digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.digest IS 'SHA-256 of the canonical definition: comments and the order of keys do not count.';
+
+
+--
+-- Name: COLUMN job_version.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.created_at IS 'When this version was applied.';
+
+
+--
+-- Name: COLUMN job_version.created_by; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.job_version.created_by IS 'The database user who applied it.';
+
+
+--
+-- Name: model_version; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.model_version (
+    model_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    kind text NOT NULL,
+    configuration jsonb NOT NULL,
+    training jsonb NOT NULL,
+    weights bytea NOT NULL,
+    weights_digest bytea NOT NULL,
+    parameters bigint NOT NULL,
+    fit_mode text NOT NULL,
+    parent_model_id bigint,
+    seed bigint NOT NULL,
+    threads integer NOT NULL,
+    build text NOT NULL,
+    steps integer NOT NULL,
+    validation_loss double precision,
+    fit_seconds double precision NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT model_version_check CHECK (((fit_mode = 'fresh'::text) = (parent_model_id IS NULL))),
+    CONSTRAINT model_version_configuration_check CHECK ((jsonb_typeof(configuration) = 'object'::text)),
+    CONSTRAINT model_version_fit_mode_check CHECK ((fit_mode = ANY (ARRAY['fresh'::text, 'warm'::text, 'state-only'::text]))),
+    CONSTRAINT model_version_fit_seconds_check CHECK ((fit_seconds >= (0)::double precision)),
+    CONSTRAINT model_version_parameters_check CHECK ((parameters >= 0)),
+    CONSTRAINT model_version_steps_check CHECK ((steps >= 0)),
+    CONSTRAINT model_version_threads_check CHECK ((threads >= 1)),
+    CONSTRAINT model_version_training_check CHECK ((jsonb_typeof(training) = 'object'::text)),
+    CONSTRAINT model_version_weights_digest_check CHECK ((octet_length(weights_digest) = 32))
+);
+
+
+--
+-- Name: TABLE model_version; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.model_version IS 'A fitted model with everything needed to make it again or to use it without refitting.';
+
+
+--
+-- Name: COLUMN model_version.model_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.model_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN model_version.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN model_version.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.run_id IS 'The run that fitted it.';
+
+
+--
+-- Name: COLUMN model_version.kind; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.kind IS 'Registered name of the architecture, as in the job file.';
+
+
+--
+-- Name: COLUMN model_version.configuration; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.configuration IS 'Hyper-parameters of the forecaster.';
+
+
+--
+-- Name: COLUMN model_version.training; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.training IS 'Settings of the training and what came of them: best step, retries.';
+
+
+--
+-- Name: COLUMN model_version.weights; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.weights IS 'The weights in safetensors format.';
+
+
+--
+-- Name: COLUMN model_version.weights_digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.weights_digest IS 'SHA-256 of weights: equal for equal data, job, seed, build and thread count.';
+
+
+--
+-- Name: COLUMN model_version.parameters; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.parameters IS 'Number of trained parameters.';
+
+
+--
+-- Name: COLUMN model_version.fit_mode; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.fit_mode IS 'fresh: from random weights.';
+
+
+--
+-- Name: COLUMN model_version.parent_model_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.parent_model_id IS 'The model it started from; NULL when fresh.';
+
+
+--
+-- Name: COLUMN model_version.seed; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.seed IS 'Seed of all random streams of the fit.';
+
+
+--
+-- Name: COLUMN model_version.threads; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.threads IS 'Threads of the fit: results are reproducible for a given number.';
+
+
+--
+-- Name: COLUMN model_version.build; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.build IS 'Version of the program.';
+
+
+--
+-- Name: COLUMN model_version.steps; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.steps IS 'Optimiser steps of the weights that were kept.';
+
+
+--
+-- Name: COLUMN model_version.validation_loss; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.validation_loss IS 'Mean quantile loss on the validation windows, in scaled units; NULL when there were too few windows to hold any out.';
+
+
+--
+-- Name: COLUMN model_version.fit_seconds; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.fit_seconds IS 'Wall-clock seconds of the fit.';
+
+
+--
+-- Name: COLUMN model_version.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.model_version.created_at IS 'When it was stored.';
+
+
+--
+-- Name: run; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.run (
+    run_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    job_version integer NOT NULL,
+    trigger_kind text NOT NULL,
+    cutoff_at timestamp with time zone,
+    cutoff_index bigint,
+    state text DEFAULT 'queued'::text NOT NULL,
+    queued_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    cancel_requested_at timestamp with time zone,
+    stage text,
+    progress double precision,
+    series_total bigint,
+    series_ok bigint,
+    series_failed bigint,
+    error_code text,
+    error_text text,
+    CONSTRAINT run_counts_add_up CHECK (((series_ok IS NULL) OR (series_failed IS NULL) OR (series_total = (series_ok + series_failed)))),
+    CONSTRAINT run_failed_says_why CHECK (((state <> ALL (ARRAY['failed'::text, 'retryable'::text])) OR ((error_code IS NOT NULL) AND (error_text IS NOT NULL)))),
+    CONSTRAINT run_finished_when_ended CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT run_one_cutoff CHECK ((num_nonnulls(cutoff_at, cutoff_index) = 1)),
+    CONSTRAINT run_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
+    CONSTRAINT run_series_failed_check CHECK ((series_failed >= 0)),
+    CONSTRAINT run_series_ok_check CHECK ((series_ok >= 0)),
+    CONSTRAINT run_series_total_check CHECK ((series_total >= 0)),
+    CONSTRAINT run_started_when_running CHECK (((state <> ALL (ARRAY['running'::text, 'retryable'::text, 'succeeded'::text])) OR (started_at IS NOT NULL))),
+    CONSTRAINT run_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retryable'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT run_trigger_kind_check CHECK ((trigger_kind = ANY (ARRAY['schedule'::text, 'manual'::text, 'sql'::text])))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE run; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.run IS 'One execution of one version of a job for one cutoff.';
+
+
+--
+-- Name: COLUMN run.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.run_id IS 'The number that forecastctl shows and takes.';
+
+
+--
+-- Name: COLUMN run.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN run.job_version; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.job_version IS 'The version of the job''s definition that this run uses.';
+
+
+--
+-- Name: COLUMN run.trigger_kind; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.trigger_kind IS 'Who asked: schedule, manual (forecastctl run) or sql (forecast.run_now()).';
+
+
+--
+-- Name: COLUMN run.cutoff_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.cutoff_at IS 'Value bound to :cutoff, the last instant whose observations are used; NULL for series without a calendar.';
+
+
+--
+-- Name: COLUMN run.cutoff_index; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.cutoff_index IS 'The same for integer steps; NULL for calendar series. The largest bigint means no cutoff.';
+
+
+--
+-- Name: COLUMN run.state; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.state IS 'queued, running, retryable (an attempt failed or was lost and another will follow), succeeded, failed or cancelled.';
+
+
+--
+-- Name: COLUMN run.queued_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.queued_at IS 'When the run was asked for.';
+
+
+--
+-- Name: COLUMN run.started_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.started_at IS 'When a worker first claimed it; NULL before.';
+
+
+--
+-- Name: COLUMN run.finished_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.finished_at IS 'When it succeeded, failed for good or was cancelled; NULL until then.';
+
+
+--
+-- Name: COLUMN run.cancel_requested_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.cancel_requested_at IS 'When forecast.cancel() was called on a running run; the worker stops at its next heartbeat.';
+
+
+--
+-- Name: COLUMN run.stage; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.stage IS 'What the worker is doing now: read, fit, predict or publish; the last one reached once finished.';
+
+
+--
+-- Name: COLUMN run.progress; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.progress IS 'Fraction of the work done, 0 to 1; NULL before the first report.';
+
+
+--
+-- Name: COLUMN run.series_total; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.series_total IS 'Series that the source query returned; NULL until it was read.';
+
+
+--
+-- Name: COLUMN run.series_ok; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.series_ok IS 'Series that got a forecast; NULL until published.';
+
+
+--
+-- Name: COLUMN run.series_failed; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.series_failed IS 'Series that got none; why is in series_verdict. NULL until published.';
+
+
+--
+-- Name: COLUMN run.error_code; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.error_code IS 'Code of the last failed attempt, stable for programs; NULL when none failed.';
+
+
+--
+-- Name: COLUMN run.error_text; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.error_text IS 'One sentence on the last failure and what to do; NULL when none failed.';
+
+
+--
+-- Name: lineage; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.lineage AS
+ SELECT j.name AS job,
+    r.run_id,
+    r.job_version,
+    r.trigger_kind,
+    u.issued_at,
+    u.origin_at,
+    u.origin_index,
+    d.rows_read,
+    d.series AS series_read,
+    u.series AS series_forecast,
+    u.points,
+    encode(d.query_digest, 'hex'::text) AS query_digest,
+    encode(d.value_digest, 'hex'::text) AS value_digest,
+    encode(u.content_digest, 'hex'::text) AS content_digest,
+    m.model_id,
+    m.kind,
+    m.parameters,
+    m.fit_mode,
+    m.seed,
+    m.threads,
+    m.steps,
+    m.validation_loss,
+    m.fit_seconds,
+    encode(m.weights_digest, 'hex'::text) AS weights_digest,
+    m.build,
+    a.host,
+    a.worker
+   FROM (((((forecast.publication u
+     JOIN forecast.run r ON ((r.run_id = u.run_id)))
+     JOIN forecast.job j ON ((j.job_id = u.job_id)))
+     JOIN forecast.data_snapshot d ON ((d.run_id = u.run_id)))
+     JOIN forecast.model_version m ON ((m.model_id = u.model_id)))
+     JOIN forecast.attempt a ON ((a.token = u.attempt_token)));
+
+
+--
+-- Name: VIEW lineage; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.lineage IS 'Where every publication came from: data, job version, model, seed, build and machine.';
+
+
+--
+-- Name: long; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.long AS
+ SELECT j.name AS job,
+    s.series,
+    p.target_at,
+    p.target_index,
+    p.step,
+    q.level AS quantile,
+    q.value,
+    u.origin_at,
+    u.origin_index,
+    u.issued_at,
+    p.run_id
+   FROM ((((((forecast.current_run c
+     JOIN forecast.job j ON ((j.job_id = c.job_id)))
+     JOIN forecast.series s ON ((s.series_id = c.series_id)))
+     JOIN forecast.publication u ON ((u.run_id = c.run_id)))
+     JOIN forecast.quantile_grid g ON ((g.grid_id = u.grid_id)))
+     JOIN forecast.forecast_point p ON (((p.run_id = c.run_id) AND (p.series_id = c.series_id) AND (p.issued_at = u.issued_at))))
+     CROSS JOIN LATERAL UNNEST(g.levels, p.quantiles) q(level, value));
+
+
+--
+-- Name: VIEW long; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.long IS 'The forecasts in force, a row per series, step and quantile level.';
+
+
+--
+-- Name: model_version_model_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.model_version ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.model_version_model_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: quantile_grid_grid_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.quantile_grid ALTER COLUMN grid_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.quantile_grid_grid_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: run_event; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.run_event (
+    run_id bigint NOT NULL,
+    number bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    level text NOT NULL,
+    stage text NOT NULL,
+    message text NOT NULL,
+    CONSTRAINT run_event_level_check CHECK ((level = ANY (ARRAY['info'::text, 'warning'::text, 'error'::text])))
+);
+
+
+--
+-- Name: TABLE run_event; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.run_event IS 'What happened during a run, in order: forecastctl logs RUN prints it. Holds no values of the data and no secret.';
+
+
+--
+-- Name: COLUMN run_event.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.run_id IS 'The run.';
+
+
+--
+-- Name: COLUMN run_event.number; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.number IS 'Grows with time; ties the order.';
+
+
+--
+-- Name: COLUMN run_event.at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.at IS 'When it happened, by the database''s clock.';
+
+
+--
+-- Name: COLUMN run_event.level; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.level IS 'info, warning or error.';
+
+
+--
+-- Name: COLUMN run_event.stage; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.stage IS 'queue, read, fit, predict or publish.';
+
+
+--
+-- Name: COLUMN run_event.message; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run_event.message IS 'One sentence.';
+
+
+--
+-- Name: run_event_number_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.run_event ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.run_event_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: run_run_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.run_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: schedule_tick; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.schedule_tick (
+    job_id bigint NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    dst_shifted boolean DEFAULT false NOT NULL,
+    run_id bigint,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schedule_tick_check CHECK (((run_id IS NULL) OR (outcome = ANY (ARRAY['ran'::text, 'late'::text, 'caught-up'::text])))),
+    CONSTRAINT schedule_tick_outcome_check CHECK ((outcome = ANY (ARRAY['ran'::text, 'late'::text, 'caught-up'::text, 'skipped-overlap'::text, 'skipped-missed'::text, 'skipped-paused'::text])))
+);
+
+
+--
+-- Name: TABLE schedule_tick; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.schedule_tick IS 'One row for every instant at which a schedule was due, with what became of it.';
+
+
+--
+-- Name: COLUMN schedule_tick.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.job_id IS 'The job.';
+
+
+--
+-- Name: COLUMN schedule_tick.due_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.due_at IS 'The due instant; with the job the key, so no instant is decided twice.';
+
+
+--
+-- Name: COLUMN schedule_tick.outcome; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.outcome IS 'ran (on time), late (more than a minute), caught-up (missed while no daemon ran), or why it was skipped: overlap with an unfinished run, missed (catchUp policy), paused.';
+
+
+--
+-- Name: COLUMN schedule_tick.dst_shifted; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.dst_shifted IS 'True when the local time did not exist that day and the run moved to the end of the gap.';
+
+
+--
+-- Name: COLUMN schedule_tick.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.run_id IS 'The run it made; NULL when skipped.';
+
+
+--
+-- Name: COLUMN schedule_tick.decided_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schedule_tick.decided_at IS 'When the scheduler decided.';
+
+
+--
+-- Name: schema_migration; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.schema_migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    build text NOT NULL,
+    CONSTRAINT schema_migration_number_check CHECK ((number > 0)),
+    CONSTRAINT schema_migration_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+
+
+--
+-- Name: TABLE schema_migration; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.schema_migration IS 'Migrations applied to this database, one row each; written by the migration runner alone.';
+
+
+--
+-- Name: COLUMN schema_migration.number; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schema_migration.number IS 'Number at the start of the file name, from 1 without gaps.';
+
+
+--
+-- Name: COLUMN schema_migration.name; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schema_migration.name IS 'File name without .sql.';
+
+
+--
+-- Name: COLUMN schema_migration.sha256; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schema_migration.sha256 IS 'SHA-256 of the file as it was applied, in hexadecimal; an edited file is refused.';
+
+
+--
+-- Name: COLUMN schema_migration.applied_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schema_migration.applied_at IS 'When the migration was applied.';
+
+
+--
+-- Name: COLUMN schema_migration.build; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.schema_migration.build IS 'Build of the program that applied it.';
+
+
+--
+-- Name: series_series_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.series ALTER COLUMN series_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.series_series_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: series_verdict; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.series_verdict (
+    run_id bigint NOT NULL,
+    series text NOT NULL,
+    verdict text NOT NULL,
+    forecasted boolean NOT NULL,
+    detail text,
+    observations bigint NOT NULL,
+    gaps bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    non_finite bigint NOT NULL,
+    nulls bigint NOT NULL,
+    CONSTRAINT series_verdict_duplicates_check CHECK ((duplicates >= 0)),
+    CONSTRAINT series_verdict_gaps_check CHECK ((gaps >= 0)),
+    CONSTRAINT series_verdict_non_finite_check CHECK ((non_finite >= 0)),
+    CONSTRAINT series_verdict_nulls_check CHECK ((nulls >= 0)),
+    CONSTRAINT series_verdict_observations_check CHECK ((observations >= 0)),
+    CONSTRAINT series_verdict_verdict_check CHECK ((verdict ~ '^[a-z]+(-[a-z]+)*$'::text))
+);
+
+
+--
+-- Name: TABLE series_verdict; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.series_verdict IS 'The quality of every series that a run read, and whether it could be forecast. A bad series never stops the others.';
+
+
+--
+-- Name: COLUMN series_verdict.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.run_id IS 'The run.';
+
+
+--
+-- Name: COLUMN series_verdict.series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.series IS 'The key from the source query.';
+
+
+--
+-- Name: COLUMN series_verdict.verdict; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.verdict IS 'ok, or the first thing that is wrong with it; docs/verdicts.md lists them.';
+
+
+--
+-- Name: COLUMN series_verdict.forecasted; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.forecasted IS 'Whether the run forecasts it.';
+
+
+--
+-- Name: COLUMN series_verdict.detail; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.detail IS 'One sentence when there is something to say; NULL when not.';
+
+
+--
+-- Name: COLUMN series_verdict.observations; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.observations IS 'Finite values on different steps.';
+
+
+--
+-- Name: COLUMN series_verdict.gaps; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.gaps IS 'Steps between the first and the last observation that have none.';
+
+
+--
+-- Name: COLUMN series_verdict.duplicates; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.duplicates IS 'Rows beyond the first for a step.';
+
+
+--
+-- Name: COLUMN series_verdict.non_finite; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.non_finite IS 'NaN and infinite values, treated as missing.';
+
+
+--
+-- Name: COLUMN series_verdict.nulls; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.series_verdict.nulls IS 'NULL values, treated as missing.';
+
+
+--
+-- Name: status; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.status AS
+ SELECT j.name AS job,
+    j.current_version AS version,
+    j.schedule,
+    j.timezone,
+    (j.paused_at IS NOT NULL) AS paused,
+    j.next_due_at,
+    r.run_id,
+    r.state,
+    r.stage,
+    r.progress,
+    r.queued_at,
+    r.started_at,
+    r.finished_at,
+    (COALESCE(r.finished_at, now()) - r.started_at) AS duration,
+    r.series_total,
+    r.series_ok,
+    r.series_failed,
+    r.error_code,
+    r.error_text,
+    u.run_id AS published_run_id,
+    u.issued_at AS published_at,
+    u.origin_at,
+    u.origin_index,
+    m.kind AS model,
+    m.parameters,
+    m.validation_loss
+   FROM (((forecast.job j
+     LEFT JOIN LATERAL ( SELECT run.run_id,
+            run.job_id,
+            run.job_version,
+            run.trigger_kind,
+            run.cutoff_at,
+            run.cutoff_index,
+            run.state,
+            run.queued_at,
+            run.started_at,
+            run.finished_at,
+            run.cancel_requested_at,
+            run.stage,
+            run.progress,
+            run.series_total,
+            run.series_ok,
+            run.series_failed,
+            run.error_code,
+            run.error_text
+           FROM forecast.run
+          WHERE (run.job_id = j.job_id)
+          ORDER BY run.run_id DESC
+         LIMIT 1) r ON (true))
+     LEFT JOIN LATERAL ( SELECT publication.run_id,
+            publication.job_id,
+            publication.attempt_token,
+            publication.model_id,
+            publication.grid_id,
+            publication.issued_at,
+            publication.origin_at,
+            publication.origin_index,
+            publication.series,
+            publication.points,
+            publication.content_digest
+           FROM forecast.publication
+          WHERE (publication.job_id = j.job_id)
+          ORDER BY publication.issued_at DESC
+         LIMIT 1) u ON (true))
+     LEFT JOIN forecast.model_version m ON ((m.model_id = u.model_id)));
+
+
+--
+-- Name: VIEW status; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.status IS 'One row per job: its schedule, its last run and its last publication. forecastctl status prints it.';
+
+
+--
+-- Name: task; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.task (
+    task_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    kind text NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    not_before timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    CONSTRAINT task_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT task_kind_check CHECK ((kind = 'forecast'::text)),
+    CONSTRAINT task_max_attempts_check CHECK ((max_attempts >= 1)),
+    CONSTRAINT task_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retryable'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE task; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.task IS 'A unit of work that one worker claims. A run has one task of kind forecast: read, fit, predict and publish.';
+
+
+--
+-- Name: COLUMN task.task_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.task_id IS 'Surrogate key; claims go in its order.';
+
+
+--
+-- Name: COLUMN task.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.run_id IS 'The run it belongs to.';
+
+
+--
+-- Name: COLUMN task.kind; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.kind IS 'What is to be done.';
+
+
+--
+-- Name: COLUMN task.state; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.state IS 'As run.state.';
+
+
+--
+-- Name: COLUMN task.not_before; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.not_before IS 'Not claimed earlier than this: the back-off after a failed attempt.';
+
+
+--
+-- Name: COLUMN task.attempts; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.attempts IS 'Attempts made so far.';
+
+
+--
+-- Name: COLUMN task.max_attempts; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.task.max_attempts IS 'After this many the task fails; forecast.retry() allows three more.';
+
+
+--
+-- Name: task_task_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.task ALTER COLUMN task_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.task_task_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: attempt attempt_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.attempt
+    ADD CONSTRAINT attempt_pkey PRIMARY KEY (attempt_id);
+
+
+--
+-- Name: attempt attempt_task_id_number_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.attempt
+    ADD CONSTRAINT attempt_task_id_number_key UNIQUE (task_id, number);
+
+
+--
+-- Name: attempt attempt_token_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.attempt
+    ADD CONSTRAINT attempt_token_key UNIQUE (token);
+
+
+--
+-- Name: current_run current_run_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.current_run
+    ADD CONSTRAINT current_run_pkey PRIMARY KEY (job_id, series_id);
+
+
+--
+-- Name: data_snapshot data_snapshot_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.data_snapshot
+    ADD CONSTRAINT data_snapshot_pkey PRIMARY KEY (run_id);
+
+
+--
+-- Name: forecast_point forecast_point_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.forecast_point
+    ADD CONSTRAINT forecast_point_pkey PRIMARY KEY (run_id, series_id, step, issued_at);
+
+
+--
+-- Name: job job_name_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.job
+    ADD CONSTRAINT job_name_key UNIQUE (name);
+
+
+--
+-- Name: job job_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.job
+    ADD CONSTRAINT job_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: job_version job_version_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.job_version
+    ADD CONSTRAINT job_version_pkey PRIMARY KEY (job_id, version);
+
+
+--
+-- Name: model_version model_version_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.model_version
+    ADD CONSTRAINT model_version_pkey PRIMARY KEY (model_id);
+
+
+--
+-- Name: model_version model_version_run_id_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.model_version
+    ADD CONSTRAINT model_version_run_id_key UNIQUE (run_id);
+
+
+--
+-- Name: publication publication_attempt_token_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_attempt_token_key UNIQUE (attempt_token);
+
+
+--
+-- Name: publication publication_job_id_run_id_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_job_id_run_id_key UNIQUE (job_id, run_id);
+
+
+--
+-- Name: publication publication_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_pkey PRIMARY KEY (run_id);
+
+
+--
+-- Name: quantile_grid quantile_grid_levels_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.quantile_grid
+    ADD CONSTRAINT quantile_grid_levels_key UNIQUE (levels);
+
+
+--
+-- Name: quantile_grid quantile_grid_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.quantile_grid
+    ADD CONSTRAINT quantile_grid_pkey PRIMARY KEY (grid_id);
+
+
+--
+-- Name: run_event run_event_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.run_event
+    ADD CONSTRAINT run_event_pkey PRIMARY KEY (run_id, number);
+
+
+--
+-- Name: run run_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.run
+    ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+
+--
+-- Name: schedule_tick schedule_tick_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.schedule_tick
+    ADD CONSTRAINT schedule_tick_pkey PRIMARY KEY (job_id, due_at);
+
+
+--
+-- Name: schema_migration schema_migration_name_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.schema_migration
+    ADD CONSTRAINT schema_migration_name_key UNIQUE (name);
+
+
+--
+-- Name: schema_migration schema_migration_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.schema_migration
+    ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (number);
+
+
+--
+-- Name: series series_job_id_series_id_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series
+    ADD CONSTRAINT series_job_id_series_id_key UNIQUE (job_id, series_id);
+
+
+--
+-- Name: series series_job_id_series_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series
+    ADD CONSTRAINT series_job_id_series_key UNIQUE (job_id, series);
+
+
+--
+-- Name: series series_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series
+    ADD CONSTRAINT series_pkey PRIMARY KEY (series_id);
+
+
+--
+-- Name: series_verdict series_verdict_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series_verdict
+    ADD CONSTRAINT series_verdict_pkey PRIMARY KEY (run_id, series);
+
+
+--
+-- Name: task task_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.task
+    ADD CONSTRAINT task_pkey PRIMARY KEY (task_id);
+
+
+--
+-- Name: task task_run_id_kind_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.task
+    ADD CONSTRAINT task_run_id_kind_key UNIQUE (run_id, kind);
+
+
+--
+-- Name: attempt_leases; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX attempt_leases ON forecast.attempt USING btree (lease_until) WHERE (outcome = 'running'::text);
+
+
+--
+-- Name: attempt_one_running_per_task; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE UNIQUE INDEX attempt_one_running_per_task ON forecast.attempt USING btree (task_id) WHERE (outcome = 'running'::text);
+
+
+--
+-- Name: model_version_by_job; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX model_version_by_job ON forecast.model_version USING btree (job_id, model_id DESC);
+
+
+--
+-- Name: publication_by_job; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX publication_by_job ON forecast.publication USING btree (job_id, issued_at DESC);
+
+
+--
+-- Name: run_by_job; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX run_by_job ON forecast.run USING btree (job_id, run_id DESC);
+
+
+--
+-- Name: run_one_running_per_job; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE UNIQUE INDEX run_one_running_per_job ON forecast.run USING btree (job_id) WHERE (state = 'running'::text);
+
+
+--
+-- Name: run_unfinished; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX run_unfinished ON forecast.run USING btree (job_id) WHERE (finished_at IS NULL);
+
+
+--
+-- Name: task_claimable; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX task_claimable ON forecast.task USING btree (not_before, task_id) WHERE (state = ANY (ARRAY['queued'::text, 'retryable'::text]));
+
+
+--
+-- Name: forecast_point immutable; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER immutable BEFORE UPDATE ON forecast.forecast_point FOR EACH ROW EXECUTE FUNCTION forecast.refuse_change();
+
+
+--
+-- Name: job_version immutable; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER immutable BEFORE UPDATE ON forecast.job_version FOR EACH ROW EXECUTE FUNCTION forecast.refuse_change();
+
+
+--
+-- Name: publication immutable; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER immutable BEFORE UPDATE ON forecast.publication FOR EACH ROW EXECUTE FUNCTION forecast.refuse_change();
+
+
+--
+-- Name: forecast_point published_together; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER published_together BEFORE INSERT ON forecast.forecast_point FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_unpublished();
+
+
+--
+-- Name: attempt attempt_task_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.attempt
+    ADD CONSTRAINT attempt_task_id_fkey FOREIGN KEY (task_id) REFERENCES forecast.task(task_id) ON DELETE CASCADE;
+
+
+--
+-- Name: current_run current_run_job_id_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.current_run
+    ADD CONSTRAINT current_run_job_id_run_id_fkey FOREIGN KEY (job_id, run_id) REFERENCES forecast.publication(job_id, run_id);
+
+
+--
+-- Name: current_run current_run_job_id_series_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.current_run
+    ADD CONSTRAINT current_run_job_id_series_id_fkey FOREIGN KEY (job_id, series_id) REFERENCES forecast.series(job_id, series_id) ON DELETE CASCADE;
+
+
+--
+-- Name: data_snapshot data_snapshot_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.data_snapshot
+    ADD CONSTRAINT data_snapshot_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: job job_current_version_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.job
+    ADD CONSTRAINT job_current_version_fkey FOREIGN KEY (job_id, current_version) REFERENCES forecast.job_version(job_id, version) DEFERRABLE INITIALLY DEFERRED;
+
+
+--
+-- Name: job_version job_version_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.job_version
+    ADD CONSTRAINT job_version_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE CASCADE;
+
+
+--
+-- Name: model_version model_version_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.model_version
+    ADD CONSTRAINT model_version_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE CASCADE;
+
+
+--
+-- Name: model_version model_version_parent_model_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.model_version
+    ADD CONSTRAINT model_version_parent_model_id_fkey FOREIGN KEY (parent_model_id) REFERENCES forecast.model_version(model_id);
+
+
+--
+-- Name: model_version model_version_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.model_version
+    ADD CONSTRAINT model_version_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: publication publication_attempt_token_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_attempt_token_fkey FOREIGN KEY (attempt_token) REFERENCES forecast.attempt(token);
+
+
+--
+-- Name: publication publication_grid_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_grid_id_fkey FOREIGN KEY (grid_id) REFERENCES forecast.quantile_grid(grid_id);
+
+
+--
+-- Name: publication publication_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: publication publication_model_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_model_id_fkey FOREIGN KEY (model_id) REFERENCES forecast.model_version(model_id);
+
+
+--
+-- Name: publication publication_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.publication
+    ADD CONSTRAINT publication_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: run_event run_event_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.run_event
+    ADD CONSTRAINT run_event_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: run run_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.run
+    ADD CONSTRAINT run_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: run run_job_id_job_version_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.run
+    ADD CONSTRAINT run_job_id_job_version_fkey FOREIGN KEY (job_id, job_version) REFERENCES forecast.job_version(job_id, version);
+
+
+--
+-- Name: schedule_tick schedule_tick_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.schedule_tick
+    ADD CONSTRAINT schedule_tick_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE CASCADE;
+
+
+--
+-- Name: schedule_tick schedule_tick_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.schedule_tick
+    ADD CONSTRAINT schedule_tick_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE SET NULL;
+
+
+--
+-- Name: series series_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series
+    ADD CONSTRAINT series_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE CASCADE;
+
+
+--
+-- Name: series_verdict series_verdict_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.series_verdict
+    ADD CONSTRAINT series_verdict_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: task task_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.task
+    ADD CONSTRAINT task_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: SCHEMA forecast; Type: ACL; Schema: -; Owner: -
+--
+
+GRANT USAGE ON SCHEMA forecast TO forecast_reader;
+GRANT USAGE ON SCHEMA forecast TO forecast_operator;
+GRANT USAGE ON SCHEMA forecast TO forecast_worker;
+
+
+--
+-- Name: FUNCTION asof(job text, series text, at timestamp with time zone); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.asof(job text, series text, at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.asof(job text, series text, at timestamp with time zone) TO forecast_reader;
+
+
+--
+-- Name: FUNCTION cancel(run bigint); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.cancel(run bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.cancel(run bigint) TO forecast_operator;
+
+
+--
+-- Name: FUNCTION enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.enqueue_run(job_id bigint, trigger_kind text, cutoff_at timestamp with time zone, cutoff_index bigint) TO forecast_operator;
+
+
+--
+-- Name: FUNCTION ensure_partition(at timestamp with time zone); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.ensure_partition(at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.ensure_partition(at timestamp with time zone) TO forecast_worker;
+
+
+--
+-- Name: FUNCTION pause(job text); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.pause(job text) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.pause(job text) TO forecast_operator;
+
+
+--
+-- Name: FUNCTION quantile(levels double precision[], quantiles double precision[], p double precision); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.quantile(levels double precision[], quantiles double precision[], p double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.quantile(levels double precision[], quantiles double precision[], p double precision) TO forecast_reader;
+
+
+--
+-- Name: FUNCTION refuse_change(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.refuse_change() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION refuse_unpublished(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.refuse_unpublished() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION resume(job text); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.resume(job text) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.resume(job text) TO forecast_operator;
+
+
+--
+-- Name: FUNCTION retry(run bigint); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.retry(run bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.retry(run bigint) TO forecast_operator;
+
+
+--
+-- Name: FUNCTION run_now(job text, cutoff timestamp with time zone, cutoff_index bigint); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.run_now(job text, cutoff timestamp with time zone, cutoff_index bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.run_now(job text, cutoff timestamp with time zone, cutoff_index bigint) TO forecast_operator;
+
+
+--
+-- Name: TABLE attempt; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.attempt TO forecast_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.attempt TO forecast_worker;
+
+
+--
+-- Name: TABLE current_run; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.current_run TO forecast_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.current_run TO forecast_worker;
+
+
+--
+-- Name: TABLE forecast_point; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.forecast_point TO forecast_operator;
+GRANT SELECT,INSERT ON TABLE forecast.forecast_point TO forecast_worker;
+
+
+--
+-- Name: TABLE job; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.job TO forecast_operator;
+
+
+--
+-- Name: TABLE publication; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.publication TO forecast_operator;
+GRANT SELECT,INSERT ON TABLE forecast.publication TO forecast_worker;
+
+
+--
+-- Name: TABLE quantile_grid; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.quantile_grid TO forecast_operator;
+GRANT SELECT,INSERT ON TABLE forecast.quantile_grid TO forecast_worker;
+
+
+--
+-- Name: TABLE series; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.series TO forecast_operator;
+GRANT SELECT,INSERT ON TABLE forecast.series TO forecast_worker;
+
+
+--
+-- Name: TABLE current; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.current TO forecast_reader;
+
+
+--
+-- Name: TABLE data_snapshot; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.data_snapshot TO forecast_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE forecast.data_snapshot TO forecast_worker;
+
+
+--
+-- Name: TABLE job_version; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE forecast.job_version TO forecast_operator;
+
+
+--
+-- Name: TABLE model_version; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE forecast.model_version TO forecast_worker;
+
+
+--
+-- Name: TABLE run; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.run TO forecast_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.run TO forecast_worker;
+
+
+--
+-- Name: TABLE lineage; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.lineage TO forecast_reader;
+
+
+--
+-- Name: TABLE long; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.long TO forecast_reader;
+
+
+--
+-- Name: TABLE run_event; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.run_event TO forecast_operator;
+GRANT SELECT,INSERT ON TABLE forecast.run_event TO forecast_worker;
+
+
+--
+-- Name: TABLE schedule_tick; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.schedule_tick TO forecast_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.schedule_tick TO forecast_worker;
+
+
+--
+-- Name: TABLE schema_migration; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.schema_migration TO forecast_operator;
+
+
+--
+-- Name: TABLE series_verdict; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.series_verdict TO forecast_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE forecast.series_verdict TO forecast_worker;
+
+
+--
+-- Name: TABLE status; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.status TO forecast_reader;
+
+
+--
+-- Name: TABLE task; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.task TO forecast_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE forecast.task TO forecast_worker;
+
+
+--
+-- Name: DEFAULT PRIVILEGES FOR FUNCTIONS; Type: DEFAULT ACL; Schema: -; Owner: -
+--
+
+ALTER DEFAULT PRIVILEGES FOR ROLE forecast_owner REVOKE ALL ON FUNCTIONS  FROM PUBLIC;
+
