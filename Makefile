@@ -33,6 +33,10 @@ test: setup ## run all tests, those that need a database included
 	  { grep -E --line-buffered 'error:|warning:|Compiling|Build complete' || true; }
 	@FORECAST_REQUIRE_DATABASE=1 $(SWIFT) test -c release --skip-build --disable-xctest 2>&1 | \
 	  { grep --line-buffered -v '^◇ ' || true; }
+	@for level in avx2 portable; do echo "Kernels at the level $$level:"; \
+	  FORECAST_VECTOR_LEVEL=$$level $(SWIFT) test -c release --skip-build --disable-xctest \
+	    --filter '^(NumericsCore|Forecasters)Tests' 2>&1 | { grep -E '^✘|Test run with' || true; }; \
+	done
 
 check: lint test ## what CI runs: formatting, tests, no compiler warning
 	@! grep -E '/(Sources|Tests)/.*warning:' .build/build.log || \
@@ -42,8 +46,7 @@ demo: build ## from nothing to forecasts in SQL, on the data in jobs/demo
 	@jobs/demo/demo.sh
 
 bench: build ## run the benchmarks
-	@if [ -x Benchmarks/run ]; then Benchmarks/run; else \
-	  echo "There are no benchmarks in Benchmarks/ yet."; fi
+	@Benchmarks/run
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
 	@mkdir -p .build && python3 -m venv .build/peers

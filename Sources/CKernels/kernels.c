@@ -51,7 +51,6 @@ INLINE float tanh_f32(float x) {
   float large = 1.0f - 2.0f / (exp_f32(2.0f * x) + 1.0f);
   return (x < 0.625f && x > -0.625f) ? small : large;
 }
-INLINE double exp_f64(double x) { return exp(x); }
 INLINE double sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
 INLINE double tanh_f64(double x) { return tanh(x); }
 

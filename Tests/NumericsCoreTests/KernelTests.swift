@@ -40,7 +40,9 @@ struct KernelTests {
 
   private static func silu(_ x: Double) -> Double {
     if x == -.infinity { return 0 }
-    return x < 0 ? x * Foundation.exp(x) / (1 + Foundation.exp(x)) : x / (1 + Foundation.exp(-x))
+    // In two halves, for exp(x) alone would be denormal where the result is not.
+    let half = Foundation.exp(-abs(x) / 2)
+    return x < 0 ? x * half / (1 + half * half) * half : x / (1 + half * half)
   }
 
   private static func gelu(_ x: Double) -> Double {

@@ -3,7 +3,7 @@
 /// Time is counted in steps: forward 0 ..< n, backward n ..< 2n. A value, a gradient, a tape or a scratch
 /// area occupies its part of the arena from the step that writes it to the last that reads it; areas whose
 /// times do not meet may share memory. Immutable, so all threads can use one plan.
-public struct Plan<Element: Real>: @unchecked Sendable {  // operations are Sendable; the graph is not kept
+public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations, not the graph
   /// A place in one of the two memories of an execution.
   struct Place {
     var isParameter = false
