@@ -11,7 +11,7 @@ DESTDIR ?=
 BIN := .build/release
 SOURCES := Package.swift Sources Tests Benchmarks
 
-.PHONY: help setup swift build test check demo bench bench-peers db schema-golden format lint install clean
+.PHONY: help setup swift build test test-golden check demo bench bench-peers db schema-golden format lint install clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test: setup ## run all tests, those that need a database included
 	  FORECAST_VECTOR_LEVEL=$$level $(SWIFT) test -c release --skip-build --disable-xctest \
 	    --filter '^(NumericsCore|Forecasters)Tests' 2>&1 | { grep -E '^✘|Test run with' || true; }; \
 	done
+
+test-golden: setup ## check golden values; FORECAST_FIXTURES=DIR reads every file of that folder
+	@$(SWIFT) build -c release --build-tests
+	@$(SWIFT) test -c release --skip-build --disable-xctest --filter 'Golden'
 
 check: lint test ## what CI runs: formatting, tests, no compiler warning
 	@! grep -E '/(Sources|Tests)/.*warning:' .build/build.log || \

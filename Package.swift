@@ -84,9 +84,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),
-    tests(of: "NumericsCore"),
+    tests(of: "NumericsCore", golden: true),
     tests(of: "Privacy", golden: true),
-    tests(of: "Forecasters", ["NumericsCore"], golden: true),
+    tests(of: "Forecasters", ["NumericsCore"]),
     tests(of: "Training", ["Forecasters", "NumericsCore"]),
     tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),

@@ -20,15 +20,15 @@ static const struct ck_table *named(const char *level) {
   return strcmp(level, "portable") == 0 ? &ck_table_portable : NULL;
 }
 
-int ck_set_vector_level(const char *level) {
+static int choose_named(const char *level) {
   const struct ck_table *candidate = level != NULL ? named(level) : NULL;
   if (candidate != NULL) { table = candidate; }
   return candidate != NULL;
 }
 
 __attribute__((constructor)) static void choose(void) {
-  (void)(ck_set_vector_level(getenv("FORECAST_VECTOR_LEVEL")) || ck_set_vector_level("avx512") ||
-         ck_set_vector_level("avx2"));
+  (void)(choose_named(getenv("FORECAST_VECTOR_LEVEL")) || choose_named("avx512") ||
+         choose_named("avx2"));
 }
 
 const char *ck_vector_level(void) { return table->level; }
@@ -127,4 +127,69 @@ void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *f
              double scale, double beta1, double beta2, double rate, double second_correction,
              double epsilon) {
   CALL(adam, n, parameters, gradient, first, second, scale, beta1, beta2, rate, second_correction, epsilon);
+}
+
+ptrdiff_t ck_padded(int type, ptrdiff_t width) {
+  return type == CK_DOUBLE ? table->f64.padded(width) : table->f32.padded(width);
+}
+
+ptrdiff_t ck_packed(int type, const struct ck_cell *cell) {
+  return type == CK_DOUBLE ? table->f64.packed(cell) : table->f32.packed(cell);
+}
+
+ptrdiff_t ck_tape(int type, const struct ck_cell *cell, ptrdiff_t steps, ptrdiff_t rows) {
+  return type == CK_DOUBLE ? table->f64.tape(cell, steps, rows) : table->f32.tape(cell, steps, rows);
+}
+
+ptrdiff_t ck_adjoint_scratch(int type, const struct ck_cell *cell, ptrdiff_t rows) {
+  return type == CK_DOUBLE ? table->f64.scratch(cell, rows) : table->f32.scratch(cell, rows);
+}
+
+// The same structures with typed pointers.
+#define PASS(p) \
+  {.steps = (p)->steps, .rows = (p)->rows, .x = (p)->x, .x_time = (p)->x_time, .x_row = (p)->x_row, \
+   .mask = (p)->mask, .mask_time = (p)->mask_time, .h0 = (p)->h0, .c0 = (p)->c0, .cn = (p)->cn, \
+   .state_row = (p)->state_row, .h = (p)->h, .h_time = (p)->h_time, .h_row = (p)->h_row, \
+   .tape = (p)->tape, .keep = (p)->keep}
+#define ADJOINT(a) \
+  {.dh = (a)->dh, .dh_time = (a)->dh_time, .dh_row = (a)->dh_row, .dhn = (a)->dhn, .dcn = (a)->dcn, \
+   .dh0 = (a)->dh0, .dc0 = (a)->dc0, .dx = (a)->dx, .dx_time = (a)->dx_time, .dx_row = (a)->dx_row, \
+   .gradients = {(a)->gradients.w, (a)->gradients.r, (a)->gradients.bias, (a)->gradients.bias_n}, \
+   .scratch = (a)->scratch}
+
+void ck_pack(int type, const struct ck_cell *cell, const struct ck_weights *weights, void *packed) {
+  if (type == CK_DOUBLE) {
+    struct rc_parameters_f64 typed = {weights->w, weights->r, weights->bias, weights->bias_n};
+    table->f64.pack(cell, &typed, packed);
+  } else {
+    struct rc_parameters_f32 typed = {weights->w, weights->r, weights->bias, weights->bias_n};
+    table->f32.pack(cell, &typed, packed);
+  }
+}
+
+void ck_forward(int type, const struct ck_cell *cell, const void *packed, const struct ck_pass *pass) {
+  if (type == CK_DOUBLE) {
+    struct rc_pass_f64 typed = PASS(pass);
+    table->f64.forward(cell, packed, &typed);
+  } else {
+    struct rc_pass_f32 typed = PASS(pass);
+    table->f32.forward(cell, packed, &typed);
+  }
+}
+
+void ck_backward(int type, const struct ck_cell *cell, const void *packed, const struct ck_pass *pass,
+                 const struct ck_adjoint *adjoint) {
+  if (type == CK_DOUBLE) {
+    struct rc_pass_f64 typed = PASS(pass);
+    struct rc_backward_f64 back = ADJOINT(adjoint);
+    table->f64.backward(cell, packed, &typed, &back);
+  } else {
+    struct rc_pass_f32 typed = PASS(pass);
+    struct rc_backward_f32 back = ADJOINT(adjoint);
+    table->f32.backward(cell, packed, &typed, &back);
+  }
+}
+
+double ck_peak(int type, ptrdiff_t repeats, void *work) {
+  return type == CK_DOUBLE ? table->f64.peak(repeats, work) : table->f32.peak(repeats, work);
 }

@@ -17,6 +17,8 @@
 #define IS_DOUBLE 0
 #define SQRT __builtin_sqrtf
 #define NAME(x) x##_f32_avx2
+#define TYPED(x) x##_f32
+#define ROWS 3
 #include "kernels.inc"
 
 #define REAL double
@@ -25,6 +27,8 @@
 #define IS_DOUBLE 1
 #define SQRT __builtin_sqrt
 #define NAME(x) x##_f64_avx2
+#define TYPED(x) x##_f64
+#define ROWS 3
 #include "kernels.inc"
 
 #pragma clang attribute pop

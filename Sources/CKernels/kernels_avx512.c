@@ -4,6 +4,7 @@
 #include "coefficients.h"
 #include "table.h"
 
+#include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@
 #define IS_DOUBLE 0
 #define SQRT __builtin_sqrtf
 #define NAME(x) x##_f32_avx512
+#define TYPED(x) x##_f32
+#define ROWS 6
 #include "kernels.inc"
 
 #define REAL double
@@ -25,6 +28,8 @@
 #define IS_DOUBLE 1
 #define SQRT __builtin_sqrt
 #define NAME(x) x##_f64_avx512
+#define TYPED(x) x##_f64
+#define ROWS 6
 #include "kernels.inc"
 
 #pragma clang attribute pop

@@ -7,8 +7,10 @@
 
 #if defined(__FMA__) || defined(__aarch64__)
 #define HAS_FMA 1
+#define PORTABLE_ROWS 6
 #else
 #define HAS_FMA 0
+#define PORTABLE_ROWS 2
 #endif
 
 #define REAL float
@@ -17,6 +19,8 @@
 #define IS_DOUBLE 0
 #define SQRT __builtin_sqrtf
 #define NAME(x) x##_f32_portable
+#define TYPED(x) x##_f32
+#define ROWS PORTABLE_ROWS
 #include "kernels.inc"
 
 #define REAL double
@@ -25,6 +29,8 @@
 #define IS_DOUBLE 1
 #define SQRT __builtin_sqrt
 #define NAME(x) x##_f64_portable
+#define TYPED(x) x##_f64
+#define ROWS PORTABLE_ROWS
 #include "kernels.inc"
 
 const struct ck_table ck_table_portable = CK_TABLE(portable);

@@ -1,7 +1,7 @@
 // The kernels of one level of processor. Internal.
 #pragma once
 
-#include "include/ckernels.h"
+#include "recurrent.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
   X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
@@ -36,10 +36,22 @@
   X(REAL, void, adam, \
     (size_t, REAL *, const REAL *, REAL *, REAL *, REAL, REAL, REAL, REAL, REAL, REAL))
 
+// The recurrent kernels, whose operands are structures: T is f32 or f64.
+#define CK_RECURRENT_FIELDS(T, REAL) \
+  ptrdiff_t (*padded)(ptrdiff_t); \
+  ptrdiff_t (*packed)(const struct ck_cell *); \
+  ptrdiff_t (*tape)(const struct ck_cell *, ptrdiff_t, ptrdiff_t); \
+  ptrdiff_t (*scratch)(const struct ck_cell *, ptrdiff_t); \
+  void (*pack)(const struct ck_cell *, const struct rc_parameters_##T *, REAL *); \
+  void (*forward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *); \
+  void (*backward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *, \
+                   const struct rc_backward_##T *); \
+  double (*peak)(ptrdiff_t, REAL *);
+
 #define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
 
-struct ck_kernels_f32 { CK_EACH_KERNEL(CK_FIELD, float) };
-struct ck_kernels_f64 { CK_EACH_KERNEL(CK_FIELD, double) };
+struct ck_kernels_f32 { CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float) };
+struct ck_kernels_f64 { CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double) };
 
 struct ck_table {
   const char *level;
@@ -56,6 +68,11 @@ extern const struct ck_table ck_table_avx512;
 // Fills in a table from the functions whose names end in _f32_LEVEL and _f64_LEVEL.
 #define CK_ENTRY(SUFFIX, RESULT, KERNEL, PARAMETERS) CK_ENTRY_(KERNEL, SUFFIX)
 #define CK_ENTRY_(KERNEL, SUFFIX) .KERNEL = KERNEL##_##SUFFIX,
+#define CK_RECURRENT_ENTRIES(SUFFIX) \
+  .padded = rc_padded_##SUFFIX, .packed = rc_packed_##SUFFIX, .tape = rc_tape_##SUFFIX, \
+  .scratch = rc_scratch_##SUFFIX, .pack = rc_pack_##SUFFIX, .forward = rc_forward_##SUFFIX, \
+  .backward = rc_backward_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
-  {.level = #LEVEL, .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
-   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL)}}
+  {.level = #LEVEL, \
+   .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL)}, \
+   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL)}}

@@ -1,4 +1,4 @@
-import NumericsCore
+package import NumericsCore
 
 /// One registered backbone: a line of `Registry.entries`.
 public struct RegistryEntry: Sendable {
@@ -15,7 +15,12 @@ public enum Registry {
   public static let entries: [RegistryEntry] = [
     RegistryEntry(
       kind: "lstm", help: "Stacked LSTM; state-tracking, constant memory per step.",
-      reference: "hochreiter1997")
+      reference: "hochreiter1997"),
+    RegistryEntry(
+      kind: "gru", help: "Stacked GRU; three gates, one state.", reference: "cho2014"),
+    RegistryEntry(
+      kind: "elman", help: "Stacked Elman network; the plain recurrent baseline.",
+      reference: "elman1990"),
   ]
 
   public static var kinds: [String] { entries.map(\.kind) }
@@ -24,17 +29,21 @@ public enum Registry {
     entries.first { $0.kind == kind }
   }
 
-  /// Makes the backbone of a validated configuration and adds its parameters to `layout`.
-  static func backbone<Element: Real>(
-    _ configuration: ForecasterConfiguration, layout: inout ParameterLayout
+  /// Makes the backbone of a validated configuration for `inputs` numbers a step, and adds its parameters to
+  /// `layout`.
+  package static func backbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    switch configuration.kind {
-    case "lstm":
-      return LSTM<Element>(
-        inputs: configuration.featureCount, hidden: configuration.hidden,
+    func stack(_ kind: RecurrentCell.Kind) -> any Backbone<Element> {
+      StackedRecurrent<Element>(
+        kind, inputs: inputs, hidden: configuration.hidden,
         layers: configuration.layers, dropout: configuration.dropout, layout: &layout)
-    default:
-      preconditionFailure("kind \(configuration.kind) was not validated")
+    }
+    switch configuration.kind {
+    case "lstm": return stack(.lstm)
+    case "gru": return stack(.gru)
+    case "elman": return stack(.elman)
+    default: preconditionFailure("kind \(configuration.kind) was not validated")
     }
   }
 }

@@ -58,23 +58,24 @@ public struct TrainedForecaster: Sendable, Equatable {
         let count = min(rows, panel.count - first)
         guard count > 0 else { return }
         let workspace = workspaces[thread]
-        network.features.prepare(workspace.batch, count: count)
+        let batch = workspace.prepare(count, training: false)
         panel.values.withUnsafeBufferPointer { values in
           for row in 0..<count {
             let range = panel.range(of: first + row)
             network.features.fill(
-              workspace.batch, row: row, values: UnsafeBufferPointer(rebasing: values[range]),
+              batch, row: row, values: UnsafeBufferPointer(rebasing: values[range]),
               firstOrdinal: panel.firstOrdinals[first + row], clock: panel.clock, end: range.count)
           }
         }
-        network.predict(count, parameters: weights, workspace)
+        network.predict(parameters: weights, workspace)
+        let scaled = workspace.quantiles
         for row in 0..<count {
-          let scaler = workspace.batch.scalers[row]
+          let scaler = batch.scalers[row]
           for h in 0..<H {
             let at = ((thread * rows + row) * H + h) * Q
             var mean = 0.0
             for q in 0..<Q {
-              let value = scaler.unscaled(Double(workspace.quantiles[(row * H + h) * Q + q]))
+              let value = scaler.unscaled(Double(scaled[(row * H + h) * Q + q]))
               quantiles[at + q] = value
               mean += weightsOfMean[q] * value
             }

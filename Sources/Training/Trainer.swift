@@ -204,16 +204,13 @@ private final class TrainingRun {
     let workspaces = workspaces
     let threads = threads
     let seed = configuration.seed
-    let drops = network.configuration.dropout > 0
     parallel(count: threads) { thread in
       let rows = Shard(of: count, over: threads, number: thread).range
       let workspace = workspaces[thread]
-      fill(workspace.batch, windows, rows, panel, network)
-      var dropout: RandomStream? =
-        drops ? RandomStream(seed: seed, purpose: "dropout \(step) \(thread)") : nil
+      fill(workspace.prepare(rows.count, training: true), windows, rows, panel, network)
       losses[thread] = network.lossAndGradient(
-        rows.count, weightOfRow: 1 / Float(count), parameters: parameters, workspace,
-        dropout: &dropout)
+        weightOfRow: 1 / Float(count), parameters: parameters, workspace, seed: seed,
+        run: step * threads + thread)
     }
     var loss = 0.0
     for thread in 0..<threads { loss += losses[thread] }
@@ -246,8 +243,8 @@ private final class TrainingRun {
       let workspace = workspaces[thread]
       for start in stride(from: mine.lowerBound, to: mine.upperBound, by: 256) {
         let part = start..<min(start + 256, mine.upperBound)
-        fill(workspace.batch, windows, part, panel, network)
-        let (sum, count) = network.loss(part.count, parameters: parameters, workspace)
+        fill(workspace.prepare(part.count, training: false), windows, part, panel, network)
+        let (sum, count) = network.loss(parameters: parameters, workspace)
         sums[thread] += sum
         rows[thread] += Double(count)
       }
@@ -279,12 +276,11 @@ struct Shard {
   }
 }
 
-/// Prepares and fills `batch` with the windows at `rows`.
+/// Fills `batch` with the windows at `rows`.
 private func fill(
   _ batch: WindowFeatures.Batch<Float>, _ windows: [WindowIndex.Window], _ rows: Range<Int>,
   _ panel: Panel, _ network: ForecastNetwork<Float>
 ) {
-  network.features.prepare(batch, count: rows.count)
   panel.values.withUnsafeBufferPointer { values in
     for (row, number) in rows.enumerated() {
       let window = windows[number]

@@ -26,9 +26,6 @@ void ck_blas_prepare(void);
 const char *ck_blas_core_name(void);
 /// The level that the kernels run at: "avx512", "avx2" or "portable".
 const char *ck_vector_level(void);
-/// Runs the kernels at a named level from now on; 0 where the processor has none of that name. For tests;
-/// not while other threads compute.
-int ck_set_vector_level(const char *level);
 /// Denormal numbers become zero on this thread: they cost 40 % of a recurrent training step. Returns the
 /// mode that was set before, for `ck_restore_mode`.
 unsigned ck_flush_to_zero(void);
@@ -88,17 +85,90 @@ void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *f
              double scale, double beta1, double beta2, double rate, double second_correction,
              double epsilon);
 
-#define CK_DECLARE(T, S)                                                                            \
-  /* One step of an LSTM over `rows` rows of 4 * width gate pre-activations in the order i f g o,   \
-     which become the activated gates. cPrevious may be NULL: a zero state. */                      \
-  void ck_lstm_forward_##S(size_t rows, size_t width, T *gates, const T *cPrevious, T *c,           \
-                           T *tanhC, T *h);                                                         \
-  /* Its adjoint: turns activated gates into gradients of the pre-activations, in place. dh is the  \
-     gradient of h; dc holds that of c and becomes that of cPrevious. */                            \
-  void ck_lstm_backward_##S(size_t rows, size_t width, T *gates, const T *cPrevious,                \
-                            const T *tanhC, const T *dh, T *dc);
+// Recurrent cells over a batch of sequences: forward, backward and single steps.
+//
+// Every call runs on the calling thread. To use several threads, split the batch: each call takes the rows it
+// is to work on, with its own tape and scratch memory, aligned to 64 bytes. Sizes and strides count elements.
+//
+// Parameters, in the caller's layout:
+//   w      [inputs][gates * hidden]     gates of an LSTM: i f g o; of a GRU: r z n; Elman: one
+//   r      [hidden][gates * hidden], or [heads][hidden / heads][gates * hidden / heads]
+//   bias   [gates * hidden]
+//   bias_n [hidden]                     inside the reset gate; GRU with CK_RESET_AFTER only
+//
+// Rows of states, of outputs and of gradients with respect to inputs are padded to whole vectors:
+// ck_padded(hidden) elements. The padding of outputs is zero.
 
-CK_DECLARE(float, f32)
-CK_DECLARE(double, f64)
+enum { CK_ELMAN = 0, CK_LSTM = 1, CK_GRU = 2 };
+// Where the reset gate acts: after the product with r (PyTorch) or before it (Cho et al. 2014).
+enum { CK_RESET_AFTER = 0, CK_RESET_BEFORE = 1 };
+
+struct ck_cell {
+  int kind;
+  int inputs;
+  int hidden;
+  int heads;   // 1: dense
+  int reverse; // walk from the last time step to the first
+  int relu;    // Elman: max(x, 0) in place of tanh
+  int form;    // GRU
+};
+
+struct ck_weights {
+  const void *w, *r, *bias, *bias_n;
+};
+
+struct ck_weight_gradients {
+  void *w, *r, *bias, *bias_n;
+};
+
+struct ck_pass {
+  ptrdiff_t steps, rows;
+  // Inputs: x[t * x_time + b * x_row + i].
+  const void *x;
+  ptrdiff_t x_time, x_row;
+  // Optional bytes mask[t * mask_time + b]. Where zero, the state passes unchanged.
+  const unsigned char *mask;
+  ptrdiff_t mask_time;
+  // Optional initial state, zero if NULL; final state of the memory cells, optional.
+  const void *h0, *c0;
+  void *cn;
+  ptrdiff_t state_row;
+  // Outputs: h[t * h_time + b * h_row + unit].
+  void *h;
+  ptrdiff_t h_time, h_row;
+  // ck_tape(steps, rows) elements; ck_tape(1, rows) suffice if keep is 0, after which no backward pass is
+  // possible.
+  void *tape;
+  int keep;
+};
+
+struct ck_adjoint {
+  // Gradient of the outputs, optional: dh[t * dh_time + b * dh_row + unit].
+  const void *dh;
+  ptrdiff_t dh_time, dh_row;
+  // Gradient of the final state, optional, and of the initial state, optional results.
+  const void *dhn, *dcn;
+  void *dh0, *dc0;
+  // Gradient of the inputs, an optional result: rows of ck_padded(inputs) elements.
+  void *dx;
+  ptrdiff_t dx_time, dx_row;
+  // The gradients of the parameters are added to these.
+  struct ck_weight_gradients gradients;
+  // ck_adjoint_scratch(rows) elements.
+  void *scratch;
+};
+
+ptrdiff_t ck_padded(int type, ptrdiff_t width);
+ptrdiff_t ck_packed(int type, const struct ck_cell *cell);
+ptrdiff_t ck_tape(int type, const struct ck_cell *cell, ptrdiff_t steps, ptrdiff_t rows);
+ptrdiff_t ck_adjoint_scratch(int type, const struct ck_cell *cell, ptrdiff_t rows);
+void ck_pack(int type, const struct ck_cell *cell, const struct ck_weights *weights, void *packed);
+void ck_forward(int type, const struct ck_cell *cell, const void *packed, const struct ck_pass *pass);
+// Overwrites the tape.
+void ck_backward(int type, const struct ck_cell *cell, const void *packed, const struct ck_pass *pass,
+                 const struct ck_adjoint *adjoint);
+// For benchmarks: one register tile of matrix products on operands in the L1 cache, `repeats` times; returns
+// the floating-point operations done. work: 16384 elements.
+double ck_peak(int type, ptrdiff_t repeats, void *work);
 
 #endif

@@ -2,8 +2,8 @@ public import NumericsCore
 
 /// A sequence mixer: maps inputs `[T, B, F]` (time-major) to outputs `[T, B, D]`, causal.
 ///
-/// A value without parameters of its own: it reads them at fixed offsets of one flat buffer, so that it
-/// can be used by many threads. What a call needs to remember is in the workspace, one per thread.
+/// A value without numbers of its own: it knows where its parameters lie in the flat buffer, and writes
+/// itself into a graph, which differentiates it.
 public protocol Backbone<Element>: Sendable {
   associatedtype Element: Real
 
@@ -13,35 +13,25 @@ public protocol Backbone<Element>: Sendable {
   /// Writes starting values into `parameters`.
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
 
-  func makeWorkspace() -> BackboneWorkspace<Element>
+  /// Appends the whole sequence to the graph of `inputs` `[T, B, F]`.
+  func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element>
 
-  /// - Parameters:
-  ///   - inputs: `[T, B, F]`, unchanged until `backward` is done.
-  ///   - dropout: nil outside of training.
-  /// - Returns: outputs `[T, B, D]`, in the workspace.
-  func forward(
-    time: Int, batch: Int, inputs: UnsafePointer<Element>, parameters: UnsafePointer<Element>,
-    workspace: BackboneWorkspace<Element>, dropout: inout RandomStream?
-  ) -> UnsafePointer<Element>
-
-  /// Adds the gradient of the parameters to `gradient`, for the last `forward` of this workspace.
-  ///
-  /// - Parameter dOutputs: gradient of the outputs `[T, B, D]`; destroyed.
-  func backward(
-    time: Int, batch: Int, inputs: UnsafePointer<Element>, parameters: UnsafePointer<Element>,
-    dOutputs: UnsafeMutablePointer<Element>, gradient: UnsafeMutablePointer<Element>,
-    workspace: BackboneWorkspace<Element>)
-
-  /// Numbers of state per sequence for `step`.
-  var stateCount: Int { get }
-
-  /// One step of streaming in constant memory: reads `input` `[F]`, updates `state`, writes `[D]`.
-  func step(
-    input: UnsafePointer<Element>, parameters: UnsafePointer<Element>,
-    state: UnsafeMutablePointer<Element>, output: UnsafeMutablePointer<Element>)
+  /// The same one step at a time, in constant memory, for `batch` sequences from the zero state.
+  func makeStepper(_ parameters: UnsafePointer<Element>, batch: Int) -> any BackboneStepper<Element>
 }
 
-/// Scratch memory of one thread; backbones subclass it. Buffers grow at first use and stay.
-open class BackboneWorkspace<Element: Real> {
-  public init() {}
+/// What a backbone makes of a sequence.
+public struct BackboneOutput<Element: Real> {
+  /// `[T, B, D]`.
+  public let all: Tensor<Element>
+  /// `[B, D]`: of the last step, all that a direct head reads.
+  public let last: Tensor<Element>
+}
+
+/// A backbone that reads a stream. Not synchronised.
+public protocol BackboneStepper<Element>: AnyObject {
+  associatedtype Element: Real
+
+  /// Reads `input` `[B, F]` and writes `[B, D]` to `output`.
+  func step(_ input: UnsafePointer<Element>, _ output: UnsafeMutablePointer<Element>)
 }

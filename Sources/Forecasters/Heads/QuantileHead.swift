@@ -1,7 +1,6 @@
 // Names: shape letters B, T, F, D, H, Q, K.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import Foundation
 public import NumericsCore
 
 /// All quantiles of all steps at once from one state, never crossing.
@@ -10,24 +9,22 @@ public import NumericsCore
 /// own `r`; going outwards each next one lies `softplus(r)` further, so that the order holds by
 /// construction. The linear start mixes the candidates of `WindowFeatures` with softmax weights of its own
 /// for every step ahead (the idea of NLinear and of xLSTM-Mixer's shared linear forecast).
-///
-/// Loss: mean quantile loss (Koenker & Bassett 1978) over observed targets and levels, without the factor 2.
 public struct QuantileHead<Element: Real>: Sendable {
   let width: Int
   let horizon: Int
-  let levels: [Element]
+  let levels: [Double]
   let candidates: Int
   let median: Int
-  let weight: Int  // [D, H Q]
-  let bias: Int  // [H Q]
-  let mix: Int  // [H, K]
+  let weight: ParameterLayout.Tensor  // [D, H Q]
+  let bias: ParameterLayout.Tensor  // [H Q]
+  let mix: ParameterLayout.Tensor  // [H, K]
 
   public init(
     width: Int, configuration: ForecasterConfiguration, layout: inout ParameterLayout
   ) {
     self.width = width
     horizon = configuration.horizon
-    levels = configuration.quantiles.map { Element($0) }
+    levels = configuration.quantiles
     candidates = configuration.skipCount
     let distances = configuration.quantiles.map { abs($0 - 0.5) }
     median = distances.indices.min { distances[$0] < distances[$1] }!
@@ -37,147 +34,147 @@ public struct QuantileHead<Element: Real>: Sendable {
     mix = layout.add("head.mix", [horizon, candidates])
   }
 
-  public var outputs: Int { horizon * levels.count }
-
   /// Starts as the linear start with intervals about as wide as a window's standard deviation.
   public func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
-    for k in 0..<(width * outputs) {
-      parameters[weight + k] = Element(stream.normal() * 0.1 / Double(width).squareRoot())
+    for k in 0..<weight.count {
+      parameters[weight.offset + k] =
+        Element(stream.normal() * 0.1 / Double(width).squareRoot())
     }
     for h in 0..<horizon {
       for q in levels.indices where q != median {
-        parameters[bias + h * levels.count + q] = -1.5  // softplus: 0.2
+        parameters[bias.offset + h * levels.count + q] = -1.5  // softplus: 0.2
       }
       // Seasonal candidates start with more weight than the last value.
-      for k in 1..<max(candidates, 1) { parameters[mix + h * candidates + k] = 1 }
+      for k in 1..<max(candidates, 1) { parameters[mix.offset + h * candidates + k] = 1 }
     }
   }
 
-  /// Writes quantiles `[B, H, Q]`, scaled, into `quantiles` (which also holds the raw numbers before).
-  public func forward(
-    batch B: Int, state: UnsafePointer<Element>, starts: UnsafePointer<Element>,
-    parameters: UnsafePointer<Element>, raw: UnsafeMutablePointer<Element>,
-    quantiles: UnsafeMutablePointer<Element>
-  ) {
-    let Q = levels.count
-    Element.broadcast(rows: B, width: outputs, parameters + bias, to: raw)
-    Element.multiply(
-      B, outputs, width, alpha: 1, state, .plain, lda: width, parameters + weight, .plain,
-      ldb: outputs, beta: 1, raw, ldc: outputs)
-    withUnsafeTemporaryAllocation(of: Element.self, capacity: candidates) { weights in
-      for h in 0..<horizon {
-        softmax(parameters + mix + h * candidates, weights.baseAddress!)
-        for b in 0..<B {
-          let r = raw + (b * horizon + h) * Q
-          let q = quantiles + (b * horizon + h) * Q
-          let candidate = starts + (b * horizon + h) * candidates
-          var start: Element = 0
-          for k in 0..<candidates { start += weights[k] * candidate[k] }
-          q[median] = start + r[median]
-          for k in stride(from: median + 1, to: Q, by: 1) { q[k] = q[k - 1] + Self.softplus(r[k]) }
-          for k in stride(from: median - 1, through: 0, by: -1) {
-            q[k] = q[k + 1] - Self.softplus(r[k])
-          }
-        }
+  /// Quantiles `[B, H, Q]`, scaled, of `state` `[B, D]` with the candidates `starts` `[B, H, K]`.
+  public func quantiles(
+    of state: Tensor<Element>, starts: Tensor<Element>
+  ) -> Tensor<Element> {
+    let graph = state.graph
+    let B = state.shape[0]
+    let raw = state.linear(graph.parameter(weight), bias: graph.parameter(bias))
+    let shares = graph.parameter(mix).softmax()
+    let start = (starts * shares).sum(axis: 2)  // [B, H]
+    let operation = OrderedQuantiles<Element>(
+      rows: B * horizon, levels: levels.count, median: median,
+      outputs: [[B, horizon, levels.count]])
+    return graph.apply(operation, to: [raw, start])[0]
+  }
+}
+
+/// Quantiles from their distances: the median at `start + r`, the others outwards by `softplus(r)` each.
+///
+/// Inputs: raw numbers `[rows, Q]`, starts `[rows]`.
+struct OrderedQuantiles<Element: Real>: Operation {
+  let rows: Int
+  let levels: Int
+  let median: Int
+  let outputs: [Shape]
+
+  /// Softplus of the raw numbers forward, their slopes backward.
+  var scratchCount: Int { rows * levels }
+  func backwardReads(input: Int) -> Bool { input == 0 }
+
+  func forward(_ context: OperationContext<Element>) {
+    let (raw, starts) = (context.input(0), context.input(1))
+    let (quantiles, widths) = (context.output(), context.scratch)
+    Element.unary(.softplus, rows * levels, raw, widths)
+    for row in 0..<rows {
+      let q = quantiles + row * levels
+      let w = widths + row * levels
+      q[median] = starts[row] + raw[row * levels + median]
+      for k in stride(from: median + 1, to: levels, by: 1) { q[k] = q[k - 1] + w[k] }
+      for k in stride(from: median - 1, through: 0, by: -1) { q[k] = q[k + 1] - w[k] }
+    }
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let dq = context.outputGradient() else { return }
+    let slopes = context.scratch
+    Element.unary(.sigmoid, rows * levels, context.input(0), slopes)
+    let dRaw = context.inputGradient(0)
+    let dStarts = context.inputGradient(1)
+    for row in 0..<rows {
+      let d = dq + row * levels
+      let s = slopes + row * levels
+      var above: Element = 0
+      for k in stride(from: levels - 1, to: median, by: -1) {
+        above += d[k]
+        s[k] *= above
+      }
+      var below: Element = 0
+      for k in 0..<median {
+        below += d[k]
+        s[k] *= -below
+      }
+      s[median] = above + below + d[median]
+      if let dStarts {
+        dStarts.base[row] = (dStarts.adds ? dStarts.base[row] : 0) + s[median]
       }
     }
+    guard let dRaw else { return }
+    for k in 0..<(rows * levels) {
+      dRaw.base[k] = (dRaw.adds ? dRaw.base[k] : 0) + slopes[k]
+    }
+  }
+}
+
+/// The sum over rows of their mean quantile loss (Koenker & Bassett 1978), without the factor 2; what is NaN
+/// among the targets does not count.
+///
+/// Inputs: quantiles `[B, H, Q]`, targets `[B, H]`.
+struct QuantileLoss<Element: Real>: Operation {
+  let rows: Int
+  let horizon: Int
+  let levels: [Element]
+
+  var outputs: [Shape] { [[]] }
+
+  private func weight(_ targets: UnsafePointer<Element>) -> Element {
+    var observed = 0
+    for h in 0..<horizon where !targets[h].isNaN { observed += 1 }
+    return observed == 0 ? 0 : 1 / Element(observed * levels.count)
   }
 
-  /// Loss of a batch and its gradient.
-  ///
-  /// - Parameters:
-  ///   - weightOfRow: what each row's mean loss is multiplied by (1 / whole batch).
-  ///   - quantiles: from `forward`; destroyed.
-  ///   - dState: gradient of the state `[B, D]`, overwritten.
-  /// - Returns: the sum over rows of weighted losses.
-  public func backward(
-    batch B: Int, state: UnsafePointer<Element>, starts: UnsafePointer<Element>,
-    targets: UnsafePointer<Element>, weightOfRow: Element, parameters: UnsafePointer<Element>,
-    raw: UnsafeMutablePointer<Element>, quantiles: UnsafeMutablePointer<Element>,
-    dState: UnsafeMutablePointer<Element>, gradient: UnsafeMutablePointer<Element>
-  ) -> Double {
-    let Q = levels.count
+  func forward(_ context: OperationContext<Element>) {
+    let (quantiles, targets) = (context.input(0), context.input(1))
     var total = 0.0
-    for b in 0..<B {
-      var observed = 0
-      for h in 0..<horizon where !targets[b * horizon + h].isNaN { observed += 1 }
-      let weight = observed == 0 ? 0 : weightOfRow / Element(observed * Q)
+    for row in 0..<rows {
+      let weight = weight(targets + row * horizon)
       for h in 0..<horizon {
-        let q = quantiles + (b * horizon + h) * Q
-        let target = targets[b * horizon + h]
-        if target.isNaN {
-          for k in 0..<Q { q[k] = 0 }
-          continue
-        }
-        for k in 0..<Q {
+        let target = targets[row * horizon + h]
+        if target.isNaN { continue }
+        let q = quantiles + (row * horizon + h) * levels.count
+        var sum: Element = 0
+        for k in levels.indices {
           let error = target - q[k]
-          total += Double(weight * (error >= 0 ? levels[k] * error : (levels[k] - 1) * error))
-          q[k] = weight * (error >= 0 ? -levels[k] : 1 - levels[k])  // now the gradient
+          sum += error >= 0 ? levels[k] * error : (levels[k] - 1) * error
         }
+        total += Double(weight * sum)
       }
     }
-    // Through the outward sums, the softplus and the linear start.
-    withUnsafeTemporaryAllocation(of: Element.self, capacity: 2 * candidates) { scratch in
-      let weights = scratch.baseAddress!
-      let dWeights = weights + candidates
+    context.output()[0] = Element(total)
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let gradient = context.inputGradient(0), let dLoss = context.outputGradient() else {
+      return
+    }
+    let (quantiles, targets) = (context.input(0), context.input(1))
+    let d = gradient.cleared(rows * horizon * levels.count)
+    for row in 0..<rows {
+      let weight = weight(targets + row * horizon) * dLoss[0]
       for h in 0..<horizon {
-        softmax(parameters + mix + h * candidates, weights)
-        dWeights.update(repeating: 0, count: candidates)
-        for b in 0..<B {
-          let dq = quantiles + (b * horizon + h) * Q
-          let r = raw + (b * horizon + h) * Q
-          var sum: Element = 0
-          var all: Element = 0
-          for k in stride(from: Q - 1, to: median, by: -1) {
-            sum += dq[k]
-            all += dq[k]
-            r[k] = sum * Self.sigmoid(r[k])
-          }
-          sum = 0
-          for k in 0..<median {
-            sum += dq[k]
-            all += dq[k]
-            r[k] = -sum * Self.sigmoid(r[k])
-          }
-          all += dq[median]
-          r[median] = all
-          let candidate = starts + (b * horizon + h) * candidates
-          for k in 0..<candidates { dWeights[k] += all * candidate[k] }
-        }
-        var mean: Element = 0
-        for k in 0..<candidates { mean += weights[k] * dWeights[k] }
-        for k in 0..<candidates {
-          gradient[mix + h * candidates + k] += weights[k] * (dWeights[k] - mean)
+        let target = targets[row * horizon + h]
+        if target.isNaN { continue }
+        let at = (row * horizon + h) * levels.count
+        for k in levels.indices {
+          d[at + k] += weight * (target >= quantiles[at + k] ? -levels[k] : 1 - levels[k])
         }
       }
     }
-    Element.addColumnSums(rows: B, width: outputs, raw, to: gradient + bias)
-    Element.multiply(
-      width, outputs, B, alpha: 1, state, .transposed, lda: width, raw, .plain, ldb: outputs,
-      beta: 1, gradient + weight, ldc: outputs)
-    Element.multiply(
-      B, width, outputs, alpha: 1, raw, .plain, lda: outputs, parameters + weight, .transposed,
-      ldb: outputs, beta: 0, dState, ldc: width)
-    return total
-  }
-
-  private func softmax(_ logits: UnsafePointer<Element>, _ out: UnsafeMutablePointer<Element>) {
-    var largest = logits[0]
-    for k in 1..<max(candidates, 1) { largest = max(largest, logits[k]) }
-    var sum: Element = 0
-    for k in 0..<candidates {
-      out[k] = Element(Foundation.exp(Double(logits[k] - largest)))
-      sum += out[k]
-    }
-    for k in 0..<candidates { out[k] /= sum }
-  }
-
-  @inline(__always) static func softplus(_ x: Element) -> Element {
-    let x = Double(x)
-    return Element(max(x, 0) + log1p(Foundation.exp(-abs(x))))
-  }
-
-  @inline(__always) static func sigmoid(_ x: Element) -> Element {
-    Element(1 / (1 + Foundation.exp(-Double(x))))
   }
 }

@@ -19,7 +19,8 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     self.configuration = configuration
     features = WindowFeatures(configuration)
     var layout = ParameterLayout()
-    backbone = Registry.backbone(configuration, layout: &layout)
+    backbone = Registry.backbone(
+      configuration, inputs: configuration.featureCount, layout: &layout)
     head = QuantileHead(width: backbone.width, configuration: configuration, layout: &layout)
     self.layout = layout
   }
@@ -33,104 +34,114 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     return parameters
   }
 
-  /// Scratch memory of one thread.
-  public final class Workspace {
-    public let batch = WindowFeatures.Batch<Element>()
-    public let gradient: Buffer<Element>
-    /// Quantiles `[B, H, Q]` after `predict`, scaled.
-    public let quantiles = Buffer<Element>(0)
-    let raw = Buffer<Element>(0)
-    let dOutputs = Buffer<Element>(0)
-    let backbone: BackboneWorkspace<Element>
+  /// The model for a number of windows, in a graph, with the memory it runs in.
+  fileprivate final class Program {
+    let batch: WindowFeatures.Batch<Element>
+    let quantiles: Tensor<Element>
+    let loss: Tensor<Element>
+    let execution: Execution<Element>
 
-    init(gradient: Int, backbone: BackboneWorkspace<Element>) {
-      self.gradient = Buffer(gradient)
-      self.backbone = backbone
+    init(_ network: ForecastNetwork, count: Int, training: Bool, arena: Buffer<Element>) {
+      let c = network.configuration
+      let graph = Graph<Element>()
+      let inputs = graph.input([c.contextLength, count, c.featureCount])
+      let candidates = graph.input([count, c.horizon, c.skipCount])
+      let targets = graph.input([count, c.horizon])
+      quantiles = network.head.quantiles(
+        of: network.backbone.apply(to: inputs).last, starts: candidates)
+      graph.keep(quantiles)
+      let operation = QuantileLoss<Element>(
+        rows: count, horizon: c.horizon, levels: c.quantiles.map { Element($0) })
+      loss = graph.apply(operation, to: [quantiles, targets])[0]
+      graph.keep(loss)
+      execution = Execution(Plan(graph, loss: training ? loss : nil), arena: arena)
+      batch = WindowFeatures.Batch(
+        count, inputs: { [execution] in execution.input(inputs) },
+        candidates: { [execution] in execution.input(candidates) },
+        targets: { [execution] in execution.input(targets) })
     }
+  }
+
+  /// Scratch memory of one thread: grows to the largest number of windows it is prepared for, then stays.
+  public final class Workspace {
+    private struct Key: Hashable {
+      let count: Int
+      let training: Bool
+    }
+
+    private let network: ForecastNetwork
+    private let arena = Buffer<Element>(0)
+    private var programs: [Key: Program] = [:]
+    fileprivate var current: Program?
+    public let gradient: Buffer<Element>
+
+    fileprivate init(_ network: ForecastNetwork, training: Bool) {
+      self.network = network
+      gradient = Buffer(training ? network.layout.count : 0)
+    }
+
+    /// Makes ready for `count` windows, which the caller then fills into the batch.
+    ///
+    /// - Parameter training: whether the gradient will be wanted.
+    @discardableResult
+    public func prepare(_ count: Int, training: Bool) -> WindowFeatures.Batch<Element> {
+      let key = Key(count: count, training: training)
+      let program =
+        programs[key] ?? Program(network, count: count, training: training, arena: arena)
+      programs[key] = program
+      program.execution.writeConstants()
+      current = program
+      return program.batch
+    }
+
+    /// The windows that were prepared last.
+    public var batch: WindowFeatures.Batch<Element> { current!.batch }
+
+    /// Quantiles `[B, H, Q]` of the last run, scaled.
+    public var quantiles: UnsafePointer<Element> {
+      current!.execution.value(current!.quantiles)
+    }
+
+    /// Bytes of the last prepared program, beside parameters and their gradient.
+    public var peakBytes: Int { current!.execution.plan.peakBytes }
   }
 
   /// - Parameter training: false leaves out the room for a gradient.
-  public func makeWorkspace(training: Bool) -> Workspace {
-    Workspace(gradient: training ? layout.count : 0, backbone: backbone.makeWorkspace())
+  public func makeWorkspace(training: Bool) -> Workspace { Workspace(self, training: training) }
+
+  /// Quantiles of the prepared windows, in `workspace.quantiles`.
+  public func predict(parameters: Buffer<Element>, _ workspace: Workspace) {
+    workspace.current!.execution.forward(parameters: parameters.base)
   }
 
-  /// Quantiles of the first `count` rows of the workspace's batch, which was prepared for exactly `count`.
-  public func predict(_ count: Int, parameters: Buffer<Element>, _ workspace: Workspace) {
-    var none: RandomStream?
-    _ = forward(count, parameters, workspace, &none)
-  }
-
-  /// Returns the state that the head reads.
-  private func forward(
-    _ count: Int, _ parameters: Buffer<Element>, _ workspace: Workspace,
-    _ dropout: inout RandomStream?
-  ) -> UnsafePointer<Element> {
-    precondition(workspace.batch.capacity == count)
-    let T = configuration.contextLength
-    workspace.raw.reserve(count * head.outputs)
-    workspace.quantiles.reserve(count * head.outputs)
-    let outputs = backbone.forward(
-      time: T, batch: count, inputs: workspace.batch.inputs.base, parameters: parameters.base,
-      workspace: workspace.backbone, dropout: &dropout)
-    let state = outputs + (T - 1) * count * backbone.width
-    head.forward(
-      batch: count, state: state, starts: workspace.batch.candidates.base,
-      parameters: parameters.base, raw: workspace.raw.base,
-      quantiles: workspace.quantiles.base)
-    return state
-  }
-
-  /// Weighted loss of the batch; its gradient is in `workspace.gradient` afterwards.
+  /// Weighted loss of the prepared windows; its gradient is in `workspace.gradient` afterwards.
   ///
-  /// - Parameter weightOfRow: 1 / (rows of the whole batch over all threads).
+  /// - Parameters:
+  ///   - weightOfRow: 1 / (rows of the whole batch over all threads).
+  ///   - seed, run: name the random numbers of dropout.
   public func lossAndGradient(
-    _ count: Int, weightOfRow: Element, parameters: Buffer<Element>, _ workspace: Workspace,
-    dropout: inout RandomStream?
+    weightOfRow: Element, parameters: Buffer<Element>, _ workspace: Workspace, seed: UInt64 = 0,
+    run: Int = 0
   ) -> Double {
-    let T = configuration.contextLength
-    let D = backbone.width
-    let state = forward(count, parameters, workspace, &dropout)
+    let program = workspace.current!
     workspace.gradient.zero()
-    workspace.dOutputs.reserve(T * count * D)
-    workspace.dOutputs.zero((T - 1) * count * D)
-    let loss = head.backward(
-      batch: count, state: state, starts: workspace.batch.candidates.base,
-      targets: workspace.batch.targets.base, weightOfRow: weightOfRow,
-      parameters: parameters.base, raw: workspace.raw.base, quantiles: workspace.quantiles.base,
-      dState: workspace.dOutputs.base + (T - 1) * count * D, gradient: workspace.gradient.base)
-    backbone.backward(
-      time: T, batch: count, inputs: workspace.batch.inputs.base, parameters: parameters.base,
-      dOutputs: workspace.dOutputs.base, gradient: workspace.gradient.base,
-      workspace: workspace.backbone)
-    return loss
+    program.execution.forward(
+      parameters: parameters.base, training: true, seed: seed, run: run)
+    program.execution.backward(into: workspace.gradient.base, scale: weightOfRow)
+    return Double(program.execution.value(program.loss)[0] * weightOfRow)
   }
 
   /// Sum over rows and number of rows with a target of the mean quantile loss, without a gradient.
-  public func loss(_ count: Int, parameters: Buffer<Element>, _ workspace: Workspace) -> (
+  public func loss(parameters: Buffer<Element>, _ workspace: Workspace) -> (
     sum: Double, rows: Int
   ) {
-    predict(count, parameters: parameters, workspace)
+    predict(parameters: parameters, workspace)
+    let program = workspace.current!
     let H = configuration.horizon
-    let levels = configuration.quantiles
-    var sum = 0.0
-    var rows = 0
-    for b in 0..<count {
-      var total = 0.0
-      var observed = 0
-      for h in 0..<H {
-        let target = workspace.batch.targets[b * H + h]
-        if target.isNaN { continue }
-        observed += 1
-        for (k, level) in levels.enumerated() {
-          let error = Double(target - workspace.quantiles[(b * H + h) * levels.count + k])
-          total += max(level * error, (level - 1) * error)
-        }
-      }
-      if observed > 0 {
-        sum += total / Double(observed * levels.count)
-        rows += 1
-      }
+    let targets = program.batch.targets
+    let rows = (0..<program.batch.count).count { row in
+      (0..<H).contains { !targets[row * H + $0].isNaN }
     }
-    return (sum, rows)
+    return (Double(program.execution.value(program.loss)[0]), rows)
   }
 }

@@ -13,31 +13,42 @@ public struct WindowFeatures: Sendable {
 
   public init(_ configuration: ForecasterConfiguration) { self.configuration = configuration }
 
-  /// Windows, time-major, ready for a backbone.
+  /// Windows, time-major, ready for a backbone. The memory is another's, or its own.
   public final class Batch<Element: Real> {
+    public let count: Int
+    private let places: [() -> UnsafeMutablePointer<Element>]
+    public internal(set) var scalers: [WindowScaler]
+
     /// `[T, B, F]`.
-    public let inputs = Buffer<Element>(0)
+    public var inputs: UnsafeMutablePointer<Element> { places[0]() }
     /// `[B, H, K]`: the candidates of the linear start, scaled.
-    public let candidates = Buffer<Element>(0)
+    public var candidates: UnsafeMutablePointer<Element> { places[1]() }
     /// `[B, H]`, scaled, NaN where there is none.
-    public let targets = Buffer<Element>(0)
-    public internal(set) var scalers: [WindowScaler] = []
-    public internal(set) var capacity = 0
+    public var targets: UnsafeMutablePointer<Element> { places[2]() }
 
-    public init() {}
+    /// Memory that moves when it grows, so it is asked for at every use.
+    init(
+      _ count: Int, inputs: @escaping () -> UnsafeMutablePointer<Element>,
+      candidates: @escaping () -> UnsafeMutablePointer<Element>,
+      targets: @escaping () -> UnsafeMutablePointer<Element>
+    ) {
+      self.count = count
+      places = [inputs, candidates, targets]
+      scalers = [WindowScaler](repeating: WindowScaler([]), count: count)
+    }
+
+    public convenience init(_ count: Int, _ configuration: ForecasterConfiguration) {
+      let c = configuration
+      let inputs = Buffer<Element>(c.contextLength * count * c.featureCount)
+      let candidates = Buffer<Element>(count * c.horizon * c.skipCount)
+      let targets = Buffer<Element>(count * c.horizon)
+      self.init(
+        count, inputs: { inputs.base }, candidates: { candidates.base },
+        targets: { targets.base })
+    }
   }
 
-  /// Sizes `batch` for `count` windows.
-  public func prepare<Element>(_ batch: Batch<Element>, count: Int) {
-    let T = configuration.contextLength
-    batch.inputs.reserve(T * count * configuration.featureCount)
-    batch.candidates.reserve(count * configuration.horizon * configuration.skipCount)
-    batch.targets.reserve(count * configuration.horizon)
-    batch.capacity = count
-    batch.scalers = [WindowScaler](repeating: WindowScaler([]), count: count)
-  }
-
-  /// Fills row `row` of a prepared batch with the window that ends before `end`.
+  /// Fills row `row` of a batch with the window that ends before `end`.
   ///
   /// - Parameters:
   ///   - values: one series, oldest first, NaN where missing.
@@ -51,7 +62,8 @@ public struct WindowFeatures: Sendable {
   ) {
     let T = configuration.contextLength
     let H = configuration.horizon
-    let B = batch.capacity
+    let B = batch.count
+    let (inputs, targets) = (batch.inputs, batch.targets)
     let F = configuration.featureCount
     let start = end - T
     let from = max(start, 0)
@@ -67,7 +79,7 @@ public struct WindowFeatures: Sendable {
     let usable = configuration.usableSeasons
     let seasons = configuration.seasonality.filter { $0 > 1 }
     for t in 0..<T {
-      let x = batch.inputs.base + (t * B + row) * F
+      let x = inputs + (t * B + row) * F
       let position = start + t
       let now = value(position)
       x[0] = Element(now ?? 0)
@@ -94,7 +106,7 @@ public struct WindowFeatures: Sendable {
     for h in 0..<H {
       let position = end + h
       let target = position < values.count && !blank ? values[position] : .nan
-      batch.targets.base[row * H + h] = Element((target - scaler.location) * inverse)
+      targets[row * H + h] = Element((target - scaler.location) * inverse)
     }
   }
 
@@ -106,6 +118,7 @@ public struct WindowFeatures: Sendable {
   ) {
     let H = configuration.horizon
     let K = configuration.skipCount
+    let candidates = batch.candidates
     var last = 0.0
     for position in stride(from: end - 1, through: from, by: -1) {
       if let found = value(position) {
@@ -114,7 +127,7 @@ public struct WindowFeatures: Sendable {
       }
     }
     for h in 0..<H {
-      batch.candidates.base[(row * H + h) * K] = Element(last)
+      candidates[(row * H + h) * K] = Element(last)
     }
     for (index, season) in usable.enumerated() {
       let drift = self.drift(end: end, season: season, lag: lag, value)
@@ -128,7 +141,7 @@ public struct WindowFeatures: Sendable {
           if position < from { break }
           if found == nil { seasonsAhead += 1 }
         }
-        let out = batch.candidates.base + (row * H + h) * K + 1 + 2 * index
+        let out = candidates + (row * H + h) * K + 1 + 2 * index
         out[0] = Element(found ?? last)
         out[1] = Element((found ?? last) + (found == nil ? 0 : drift * Double(seasonsAhead)))
       }

@@ -16,11 +16,11 @@ public struct ParameterLayout: Sendable {
 
   public init() {}
 
-  /// Adds a tensor and returns the offset of its first element.
-  public mutating func add(_ name: String, _ shape: [Int]) -> Int {
+  /// Adds a tensor, after those that are there.
+  public mutating func add(_ name: String, _ shape: [Int]) -> Tensor {
     let tensor = Tensor(name: name, shape: shape, offset: count)
     tensors.append(tensor)
     count += tensor.count
-    return tensor.offset
+    return tensor
   }
 }

@@ -21,17 +21,6 @@ public protocol Real: BinaryFloatingPoint, Sendable {
     _ m: Int, _ n: Int, _ k: Int, alpha: Self, _ a: UnsafePointer<Self>, _ aIs: Orientation,
     lda: Int, _ b: UnsafePointer<Self>, _ bIs: Orientation, ldb: Int, beta: Self,
     _ c: UnsafeMutablePointer<Self>, ldc: Int)
-
-  /// One LSTM step; see `ck_lstm_forward_f32`.
-  static func lstmForward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Self>, cPrevious: UnsafePointer<Self>?,
-    c: UnsafeMutablePointer<Self>, tanhC: UnsafeMutablePointer<Self>,
-    h: UnsafeMutablePointer<Self>)
-
-  /// Its adjoint; see `ck_lstm_backward_f32`.
-  static func lstmBackward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Self>, cPrevious: UnsafePointer<Self>?,
-    tanhC: UnsafePointer<Self>, dh: UnsafePointer<Self>, dc: UnsafeMutablePointer<Self>)
 }
 
 extension Float: Real {
@@ -47,21 +36,6 @@ extension Float: Real {
       CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
       Int32(ldb), beta, c, Int32(ldc))
   }
-
-  public static func lstmForward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Float>, cPrevious: UnsafePointer<Float>?,
-    c: UnsafeMutablePointer<Float>, tanhC: UnsafeMutablePointer<Float>,
-    h: UnsafeMutablePointer<Float>
-  ) {
-    ck_lstm_forward_f32(rows, width, gates, cPrevious, c, tanhC, h)
-  }
-
-  public static func lstmBackward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Float>, cPrevious: UnsafePointer<Float>?,
-    tanhC: UnsafePointer<Float>, dh: UnsafePointer<Float>, dc: UnsafeMutablePointer<Float>
-  ) {
-    ck_lstm_backward_f32(rows, width, gates, cPrevious, tanhC, dh, dc)
-  }
 }
 
 extension Double: Real {
@@ -76,20 +50,5 @@ extension Double: Real {
     cblas_dgemm(
       CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
       Int32(ldb), beta, c, Int32(ldc))
-  }
-
-  public static func lstmForward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Double>, cPrevious: UnsafePointer<Double>?,
-    c: UnsafeMutablePointer<Double>, tanhC: UnsafeMutablePointer<Double>,
-    h: UnsafeMutablePointer<Double>
-  ) {
-    ck_lstm_forward_f64(rows, width, gates, cPrevious, c, tanhC, h)
-  }
-
-  public static func lstmBackward(
-    rows: Int, width: Int, gates: UnsafeMutablePointer<Double>, cPrevious: UnsafePointer<Double>?,
-    tanhC: UnsafePointer<Double>, dh: UnsafePointer<Double>, dc: UnsafeMutablePointer<Double>
-  ) {
-    ck_lstm_backward_f64(rows, width, gates, cPrevious, tanhC, dh, dc)
   }
 }

@@ -91,11 +91,10 @@ struct SeasonClockTests {
     // Two days before the change and the day after it: the last context hours are past the change.
     let first = grid.ordinal(of: day) - 72
     let values = (0..<90).map { Double(minute(grid, first + $0, calendar)) }
-    let features = WindowFeatures(
-      ForecasterConfiguration(
-        hidden: 2, layers: 1, contextLength: 80, horizon: 24, quantiles: [0.5], seasonality: [24]))
-    let batch = WindowFeatures.Batch<Double>()
-    features.prepare(batch, count: 1)
+    let configuration = ForecasterConfiguration(
+      hidden: 2, layers: 1, contextLength: 80, horizon: 24, quantiles: [0.5], seasonality: [24])
+    let features = WindowFeatures(configuration)
+    let batch = WindowFeatures.Batch<Double>(1, configuration)
     values.withUnsafeBufferPointer {
       features.fill(
         batch, row: 0, values: $0, firstOrdinal: first, clock: grid.seasonClock, end: 90)

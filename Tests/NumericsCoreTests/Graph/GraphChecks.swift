@@ -29,32 +29,47 @@ struct GraphCase: Sendable, CustomStringConvertible {
     }
   }
 
-  /// The weighted sum of the result, so that every element has a gradient of its own.
-  func loss(_ values: [[Double]]) -> (value: Double, gradients: [[Double]]) {
-    let graph = Graph<Double>()
-    let inputs = shapes.map { graph.input($0, differentiable: true) }
-    let result = build(inputs)
-    let weights = (0..<result.shape.count).map { Double(($0 * 37 + 11) % 17) / 8 - 1 }
-    let loss = (result * graph.constant(weights, result.shape)).sum()
-    let execution = Execution(Plan(graph, loss: loss))
-    for (input, numbers) in zip(inputs, values) {
-      for (k, number) in numbers.enumerated() { execution.input(input)[k] = number }
-    }
+  /// The graph, made once: a weighted sum of the result, so that every element has a gradient of its own.
+  private final class Run {
+    let inputs: [Tensor<Double>]
+    let loss: Tensor<Double>
+    let execution: Execution<Double>
     let none = Buffer<Double>(1)
-    execution.forward(parameters: none.base)
-    execution.backward(into: none.base)
-    let gradients = inputs.map { input in
-      (0..<input.shape.count).map { k in execution.gradient(input)?[k] ?? 0 }
+
+    init(_ case: GraphCase) {
+      let graph = Graph<Double>()
+      inputs = `case`.shapes.map { graph.input($0, differentiable: true) }
+      let result = `case`.build(inputs)
+      let weights = (0..<result.shape.count).map { Double(($0 * 37 + 11) % 17) / 8 - 1 }
+      loss = (result * graph.constant(weights, result.shape)).sum()
+      execution = Execution(Plan(graph, loss: loss))
     }
-    return (execution.value(loss)[0], gradients)
+
+    func loss(_ values: [[Double]]) -> Double {
+      for (input, numbers) in zip(inputs, values) {
+        execution.input(input).update(from: numbers, count: numbers.count)
+      }
+      execution.forward(parameters: none.base)
+      return execution.value(loss)[0]
+    }
+
+    func gradients() -> [[Double]] {
+      execution.backward(into: none.base)
+      return inputs.map { input in
+        (0..<input.shape.count).map { execution.gradient(input)?[$0] ?? 0 }
+      }
+    }
   }
 
   /// Compares with central differences.
   func checkGradients(
-    relative: Double = 2e-7, sourceLocation: SourceLocation = #_sourceLocation
+    relative: Double = 2e-7, values given: [[Double]]? = nil,
+    sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    let values = values()
-    let (_, gradients) = loss(values)
+    let values = given ?? values()
+    let run = Run(self)
+    _ = run.loss(values)
+    let gradients = run.gradients()
     let step = 1e-5
     var worst = 0.0
     var largest = 0.0
@@ -62,9 +77,9 @@ struct GraphCase: Sendable, CustomStringConvertible {
       for k in values[input].indices {
         var moved = values
         moved[input][k] += step
-        let above = loss(moved).value
+        let above = run.loss(moved)
         moved[input][k] -= 2 * step
-        let below = loss(moved).value
+        let below = run.loss(moved)
         let expected = (above - below) / (2 * step)
         worst = max(worst, abs(expected - gradients[input][k]))
         largest = max(largest, abs(expected))

@@ -1,0 +1,247 @@
+import CKernels
+
+/// A recurrent cell over a whole sequence, fused: see `recurrent.inc`.
+///
+/// Inputs: `x` `[T, B, F]`, the weights, then, as far as there are any, mask `[T, B]`, `h0` and `c0` `[B, D]`.
+/// Results: all `h` `[T, B, D]`, the last `h` and, of an LSTM, the last `c`.
+///
+/// Arithmetic of a step and sequence: `2 G D (F + D / heads)` operations forward, three times that with the
+/// gradient. Memory from forward to backward: 5 (LSTM), 4 (GRU) or 1 (Elman) numbers for each unit, step and
+/// sequence beside the results.
+struct RecurrentSequence<Element: Real>: Operation {
+  let cell: RecurrentCell
+  let steps: Int
+  let batch: Int
+  let isReverse: Bool
+  let hasMask: Bool
+  let hasState: Bool
+
+  private let kernel: ck_cell
+  /// Units rounded up to whole vectors, and whether rows must be copied for that.
+  private let padded: Int
+  private let paddedInputs: Int
+
+  init(
+    _ cell: RecurrentCell, steps: Int, batch: Int, isReverse: Bool, hasMask: Bool, hasState: Bool
+  ) {
+    self.cell = cell
+    self.steps = steps
+    self.batch = batch
+    self.isReverse = isReverse
+    self.hasMask = hasMask
+    self.hasState = hasState
+    kernel = cell.kernel(reverse: isReverse)
+    padded = ck_padded(Element.kernelType, cell.width)
+    paddedInputs = ck_padded(Element.kernelType, cell.inputs)
+  }
+
+  private var state: Shape { [batch, cell.width] }
+  var outputs: [Shape] {
+    [[steps, batch, cell.width], state] + (cell.hasMemory ? [state] : [])
+  }
+  var backwardReadsOutputs: Bool { isWhole }
+  // The packed weights keep what backward needs of the weights themselves.
+  func backwardReads(input: Int) -> Bool { input == 0 }
+
+  /// Whether rows are whole vectors, so that the kernels write where the results belong.
+  private var isWhole: Bool { padded == cell.width }
+
+  // MARK: Places in the tape and the scratch memory
+
+  private var weights: Int { cell.hasCandidateBias ? 4 : 3 }
+  private var kernelTape: Int {
+    withUnsafePointer(to: kernel) { ck_tape(Element.kernelType, $0, steps, batch) }
+  }
+  private var packedCount: Int {
+    withUnsafePointer(to: kernel) { ck_packed(Element.kernelType, $0) }
+  }
+  private func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+  private var maskCount: Int {
+    hasMask ? aligned(steps * batch / MemoryLayout<Element>.size + 1) : 0
+  }
+  private var stateCount: Int { aligned(batch * padded) }
+
+  /// Tape: the kernels' own, packed weights, mask as bytes, initial states, last c, padded results.
+  var tapeCount: Int {
+    aligned(kernelTape) + aligned(packedCount) + maskCount + 3 * stateCount
+      + (isWhole ? 0 : steps * batch * padded)
+  }
+  private func packed(_ tape: UnsafeMutablePointer<Element>) -> UnsafeMutablePointer<Element> {
+    tape + aligned(kernelTape)
+  }
+  private func mask(_ tape: UnsafeMutablePointer<Element>) -> UnsafeMutablePointer<UInt8> {
+    UnsafeMutableRawPointer(packed(tape) + aligned(packedCount)).assumingMemoryBound(to: UInt8.self)
+  }
+  /// 0: initial h, 1: initial c, 2: last c.
+  private func state(_ tape: UnsafeMutablePointer<Element>, _ index: Int)
+    -> UnsafeMutablePointer<Element>
+  {
+    packed(tape) + aligned(packedCount) + maskCount + index * stateCount
+  }
+  private func results(_ context: OperationContext<Element>) -> UnsafeMutablePointer<Element> {
+    isWhole ? context.output() : state(context.tape, 3)
+  }
+
+  /// Scratch: the kernels' own, four states, gradients of the results and of the inputs with padded rows.
+  var scratchCount: Int {
+    let own = withUnsafePointer(to: kernel) { ck_adjoint_scratch(Element.kernelType, $0, batch) }
+    return aligned(own) + 4 * stateCount + (isWhole ? 0 : steps * batch * padded)
+      + steps * batch * paddedInputs
+  }
+
+  // MARK: Passes
+
+  private func pass(_ context: OperationContext<Element>) -> ck_pass {
+    let tape = context.tape
+    var pass = ck_pass()
+    (pass.steps, pass.rows) = (steps, batch)
+    pass.x = UnsafeRawPointer(context.input(0))
+    (pass.x_time, pass.x_row) = (batch * cell.inputs, cell.inputs)
+    if hasMask { (pass.mask, pass.mask_time) = (UnsafePointer(mask(tape)), batch) }
+    if hasState {
+      pass.h0 = UnsafeRawPointer(state(tape, 0))
+      if cell.hasMemory { pass.c0 = UnsafeRawPointer(state(tape, 1)) }
+    }
+    if cell.hasMemory { pass.cn = UnsafeMutableRawPointer(state(tape, 2)) }
+    pass.state_row = padded
+    pass.h = UnsafeMutableRawPointer(results(context))
+    (pass.h_time, pass.h_row) = (batch * padded, padded)
+    pass.tape = UnsafeMutableRawPointer(tape)
+    pass.keep = 1
+    return pass
+  }
+
+  /// Copies rows of one width to rows of another.
+  private func copy(
+    rows: Int, _ source: UnsafePointer<Element>, _ sourceRow: Int,
+    _ out: UnsafeMutablePointer<Element>, _ outRow: Int, adds: Bool = false
+  ) {
+    let width = min(sourceRow, outRow)
+    if sourceRow == outRow {
+      Element.scale(rows * width, 1, source, out, adds: adds)
+      return
+    }
+    for row in 0..<rows {
+      Element.scale(width, 1, source + row * sourceRow, out + row * outRow, adds: adds)
+      if outRow > width { (out + row * outRow + width).update(repeating: 0, count: outRow - width) }
+    }
+  }
+
+  func forward(_ context: OperationContext<Element>) {
+    let tape = context.tape
+    var kernel = kernel
+    var parameters = ck_weights(
+      w: context.input(1), r: context.input(2), bias: context.input(3),
+      bias_n: cell.hasCandidateBias ? UnsafeRawPointer(context.input(4)) : nil)
+    ck_pack(Element.kernelType, &kernel, &parameters, packed(tape))
+    var next = 1 + weights
+    if hasMask {
+      let (numbers, bytes) = (context.input(next), mask(tape))
+      for k in 0..<(steps * batch) { bytes[k] = numbers[k] != 0 ? 1 : 0 }
+      next += 1
+    }
+    if hasState {
+      copy(rows: batch, context.input(next), cell.width, state(tape, 0), padded)
+      if cell.hasMemory {
+        copy(rows: batch, context.input(next + 1), cell.width, state(tape, 1), padded)
+      }
+    }
+    var pass = pass(context)
+    ck_forward(Element.kernelType, &kernel, packed(tape), &pass)
+    let h = results(context)
+    if !isWhole { copy(rows: steps * batch, h, padded, context.output(), cell.width) }
+    let last = (isReverse ? 0 : steps - 1) * batch * padded
+    copy(rows: batch, h + last, padded, context.output(1), cell.width)
+    if cell.hasMemory { copy(rows: batch, state(tape, 2), padded, context.output(2), cell.width) }
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    let own = withUnsafePointer(to: kernel) { ck_adjoint_scratch(Element.kernelType, $0, batch) }
+    let scratch = context.scratch
+    let states = scratch + aligned(own)
+    let dResults = states + 4 * stateCount
+    let dInputs = dResults + (isWhole ? 0 : steps * batch * padded)
+
+    var adjoint = ck_adjoint()
+    adjoint.scratch = UnsafeMutableRawPointer(scratch)
+    if let dy = context.outputGradient() {
+      if !isWhole { copy(rows: steps * batch, dy, cell.width, dResults, padded) }
+      adjoint.dh = UnsafeRawPointer(isWhole ? dy : dResults)
+      (adjoint.dh_time, adjoint.dh_row) = (batch * padded, padded)
+    }
+    if let dh = context.outputGradient(1) {
+      copy(rows: batch, dh, cell.width, states, padded)
+      adjoint.dhn = UnsafeRawPointer(states)
+    }
+    if cell.hasMemory, let dc = context.outputGradient(2) {
+      copy(rows: batch, dc, cell.width, states + stateCount, padded)
+      adjoint.dcn = UnsafeRawPointer(states + stateCount)
+    }
+    let initial = 1 + weights + (hasMask ? 1 : 0)
+    let dh0 = hasState ? context.inputGradient(initial) : nil
+    let dc0 = hasState && cell.hasMemory ? context.inputGradient(initial + 1) : nil
+    if dh0 != nil { adjoint.dh0 = UnsafeMutableRawPointer(states + 2 * stateCount) }
+    if dc0 != nil { adjoint.dc0 = UnsafeMutableRawPointer(states + 3 * stateCount) }
+    let dx = context.inputGradient(0)
+    let writesInputs = dx.map { !$0.adds && paddedInputs == cell.inputs } ?? false
+    if let dx {
+      adjoint.dx = UnsafeMutableRawPointer(writesInputs ? dx.base : dInputs)
+      (adjoint.dx_time, adjoint.dx_row) = (batch * paddedInputs, paddedInputs)
+    }
+    func gradient(_ input: Int, _ count: Int) -> UnsafeMutableRawPointer? {
+      context.inputGradient(input).map { UnsafeMutableRawPointer($0.cleared(count)) }
+    }
+    guard let w = gradient(1, cell.inputShape.count),
+      let r = gradient(2, cell.recurrentShape.count),
+      let bias = gradient(3, cell.biasShape.count)
+    else { preconditionFailure("the weights of a recurrent cell are differentiated together") }
+    adjoint.gradients = ck_weight_gradients(
+      w: w, r: r, bias: bias, bias_n: cell.hasCandidateBias ? gradient(4, cell.width) : nil)
+
+    var kernel = kernel
+    var pass = pass(context)
+    ck_backward(Element.kernelType, &kernel, packed(context.tape), &pass, &adjoint)
+    if let dx, !writesInputs {
+      copy(rows: steps * batch, dInputs, paddedInputs, dx.base, cell.inputs, adds: dx.adds)
+    }
+    if let dh0 {
+      copy(rows: batch, states + 2 * stateCount, padded, dh0.base, cell.width, adds: dh0.adds)
+    }
+    if let dc0 {
+      copy(rows: batch, states + 3 * stateCount, padded, dc0.base, cell.width, adds: dc0.adds)
+    }
+  }
+}
+
+extension Tensor {
+  /// Runs a recurrent cell over this sequence `[T, B, F]`.
+  ///
+  /// - Parameters:
+  ///   - mask: `[T, B]`; where it is 0 the state passes unchanged, so that ragged sequences end (or, in
+  ///     reverse, begin) where they should. Results there repeat the state.
+  ///   - initial: zero if nil.
+  ///   - reverse: from the last step to the first.
+  /// - Returns: `h` of every step `[T, B, D]`, and the state after the last one taken.
+  public func recurrent(
+    _ cell: RecurrentCell, _ weights: RecurrentWeights<Element>, mask: Tensor? = nil,
+    initial: RecurrentState<Element>? = nil, reverse: Bool = false
+  ) -> (outputs: Tensor, state: RecurrentState<Element>) {
+    precondition(shape.rank == 3 && shape[2] == cell.inputs, "\(shape) for \(cell.inputs) inputs")
+    precondition(weights.input.shape.count == cell.inputShape.count)
+    precondition(weights.recurrent.shape.count == cell.recurrentShape.count)
+    precondition(weights.bias.shape.count == cell.biasShape.count)
+    precondition((weights.candidateBias != nil) == cell.hasCandidateBias)
+    precondition(initial.map { ($0.c != nil) == cell.hasMemory } ?? true)
+    let operation = RecurrentSequence<Element>(
+      cell, steps: shape[0], batch: shape[1], isReverse: reverse, hasMask: mask != nil,
+      hasState: initial != nil)
+    let operands: [Tensor?] = [
+      self, weights.input, weights.recurrent, weights.bias, weights.candidateBias, mask, initial?.h,
+      initial?.c,
+    ]
+    let results = graph.apply(operation, to: operands.compactMap { $0 })
+    return (
+      results[0], RecurrentState(h: results[1], c: cell.hasMemory ? results[2] : nil)
+    )
+  }
+}
