@@ -137,6 +137,7 @@ struct Publish: AsyncParsableCommand {
       ).first
     else { throw ExitCode(1) }
     var forecasts = PublishStage.Forecasts()
+    forecasts.reserve(series: series, horizon: horizon, levels: levels.count)
     for number in 0..<series {
       forecasts.keys.append("series-\(number)")
       for step in 1...horizon {

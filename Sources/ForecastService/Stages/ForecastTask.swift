@@ -141,10 +141,9 @@ struct ForecastTask: Sendable {
     return try await onOwnThread("predict") {
       let panel = built.panel
       var forecasts = PublishStage.Forecasts()
+      forecasts.reserve(
+        series: panel.count, horizon: horizon, levels: definition.quantiles.count)
       forecasts.keys = panel.keys
-      forecasts.targets.reserveCapacity(panel.count * horizon)
-      forecasts.means.reserveCapacity(panel.count * horizon)
-      forecasts.quantiles.reserveCapacity(panel.count * horizon * definition.quantiles.count)
       try forecaster.predict(panel, threads: threads) { series in
         guard series.quantiles.allSatisfy(\.isFinite), series.means.allSatisfy(\.isFinite) else {
           throw ServiceError(

@@ -17,6 +17,14 @@ package struct PublishStage: Sendable {
     package var quantiles: [Double] = []
 
     package init() {}
+
+    /// Makes room once: arrays of this size that grow would be copied, and take twice the memory.
+    package mutating func reserve(series: Int, horizon: Int, levels: Int) {
+      keys.reserveCapacity(series)
+      targets.reserveCapacity(series * horizon)
+      means.reserveCapacity(series * horizon)
+      quantiles.reserveCapacity(series * horizon * levels)
+    }
   }
 
   private let pool: PostgresPool

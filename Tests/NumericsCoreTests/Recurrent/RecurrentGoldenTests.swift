@@ -103,7 +103,7 @@ struct RecurrentGoldenTests {
     let loss = y.map(.square).mean()
     graph.keep(y)
     graph.keep(loss)
-    results.values.forEach { graph.keep($0) }
+    for result in results.values { graph.keep(result) }
     let execution = Execution(Plan(graph, loss: loss))
     for (name, input) in builder.inputs {
       for (k, number) in try builder.numbers(name).enumerated() {
