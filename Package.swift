@@ -78,7 +78,9 @@ let package = Package(
     // Not a package of its own: what it measures has package access (docs/decisions/0001).
     .executableTarget(
       name: "forecast-bench",
-      dependencies: ["ForecastService", "Postgres", "Training", argumentParser, logging],
+      dependencies: [
+        "ForecastService", "Postgres", "Training", "NumericsCore", "CKernels", argumentParser, logging,
+      ],
       path: "Benchmarks/ForecastBench", swiftSettings: strict),
 
     .target(

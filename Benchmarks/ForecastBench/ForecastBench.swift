@@ -11,7 +11,9 @@ import Training
 struct ForecastBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "forecast-bench",
-    subcommands: [Read.self, Ingest.self, Write.self, Publish.self, Status.self])
+    subcommands: [
+      Read.self, Ingest.self, Write.self, Publish.self, Status.self, Layers.self,
+    ])
 }
 
 struct Target: ParsableArguments {

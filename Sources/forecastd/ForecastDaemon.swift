@@ -93,7 +93,7 @@ struct DaemonOptions: ParsableArguments {
       report: { logger.info("\($0)") })
     let configuration = session.configuration
     await session.close()
-    logger.notice("forecastd \(Build.version) on \(configuration)")
+    logger.notice("forecastd \(Build.version) on \(configuration); \(Build.arithmetic)")
     return Daemon(configuration: configuration, settings: settings, logger: logger)
   }
 }

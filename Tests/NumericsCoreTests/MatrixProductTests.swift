@@ -14,9 +14,26 @@ struct MatrixProductTests {
   func coreName() throws {
     let flags = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
     guard flags.contains("avx2") else { return }
-    #expect(BLAS.coreName != "Prescott")
+    #expect(BLAS.threads == 1)
+    // Who sets OPENBLAS_CORETYPE gets it.
+    if ProcessInfo.processInfo.environment["OPENBLAS_CORETYPE"] == nil {
+      #expect(BLAS.missedCoreName == nil, "OpenBLAS runs on \(BLAS.coreName)")
+    }
     let forced = ProcessInfo.processInfo.environment["FORECAST_VECTOR_LEVEL"]
     #expect(BLAS.vectorLevel == forced ?? (flags.contains("avx512dq") ? "avx512" : "avx2"))
+  }
+
+  @Test(
+    "processors that OpenBLAS does not know get the kernels of their vector units",
+    arguments: [
+      ("Prescott", true, true, "SKYLAKEX"), ("Haswell", true, true, "SKYLAKEX"),
+      ("Zen", true, true, "SKYLAKEX"), ("Prescott", false, true, "HASWELL"),
+      ("Haswell", false, true, nil), ("Zen", false, true, nil), ("SkylakeX", true, true, nil),
+      ("Cooperlake", true, true, nil), ("SapphireRapids", true, true, nil),
+      ("Prescott", false, false, nil),
+    ] as [(String, Bool, Bool, String?)])
+  func betterCore(core: String, avx512: Bool, avx2: Bool, better: String?) {
+    #expect(BLAS.betterCore(than: core, avx512: avx512, avx2: avx2) == better)
   }
 
   private func check<Element: Real>(

@@ -19,9 +19,13 @@ enum {
 // Functions of two numbers; the order is that of `BinaryFunction`.
 enum { CK_ADD, CK_SUBTRACT, CK_MULTIPLY, CK_DIVIDE, CK_MAXIMUM, CK_MINIMUM };
 
-/// Corrects OpenBLAS's choice of kernels where it does not know the processor and falls back to SSE3,
-/// and makes it single-threaded: threads are ours. Call once, before any other use of BLAS.
+/// Corrects OpenBLAS's choice of kernels where it does not know the processor, and makes it single-threaded:
+/// threads are ours. Call before any use of BLAS; only the first call does anything.
 void ck_blas_prepare(void);
+/// The kernels that a processor should have in place of those named `core`; NULL where they are the best.
+const char *ck_blas_better_core(const char *core, int has_avx512, int has_avx2);
+/// The kernels that this processor should have in place of those in use; NULL where they are the best.
+const char *ck_blas_missed_core(void);
 /// Name of the kernels that OpenBLAS uses.
 const char *ck_blas_core_name(void);
 /// The level that the kernels run at: "avx512", "avx2" or "portable".

@@ -47,14 +47,13 @@ package struct Doctor: Sendable {
 
   private var processor: Check {
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    let core = BLAS.coreName
-    let slow = core == "Prescott" || core == "Core2"
+    let better = BLAS.missedCoreName
     return Check(
-      name: "processor", state: slow ? .warning : .ok,
-      found: "\(cores) cores, OpenBLAS kernel \(core), vector level \(BLAS.vectorLevel)",
-      advice: slow
-        ? "OpenBLAS does not know this CPU and runs at a fraction of its speed: set OPENBLAS_CORETYPE"
-        : nil)
+      name: "processor", state: better == nil ? .ok : .warning,
+      found: "\(cores) cores, \(Build.arithmetic)",
+      advice: better.map {
+        "OpenBLAS runs below this processor's speed: set OPENBLAS_CORETYPE=\($0), or unset it"
+      })
   }
 
   private var migrationsOnDisk: Check {

@@ -31,7 +31,7 @@ extension Float: Real {
     lda: Int, _ b: UnsafePointer<Float>, _ bIs: Orientation, ldb: Int, beta: Float,
     _ c: UnsafeMutablePointer<Float>, ldc: Int
   ) {
-    _ = BLAS.prepared
+    ck_blas_prepare()
     cblas_sgemm(
       CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
       Int32(ldb), beta, c, Int32(ldc))
@@ -46,7 +46,7 @@ extension Double: Real {
     lda: Int, _ b: UnsafePointer<Double>, _ bIs: Orientation, ldb: Int, beta: Double,
     _ c: UnsafeMutablePointer<Double>, ldc: Int
   ) {
-    _ = BLAS.prepared
+    ck_blas_prepare()
     cblas_dgemm(
       CblasRowMajor, aIs.cblas, bIs.cblas, Int32(m), Int32(n), Int32(k), alpha, a, Int32(lda), b,
       Int32(ldb), beta, c, Int32(ldc))

@@ -133,6 +133,28 @@ struct ProgramTests {
     await service.pool.close()
   }
 
+  @Test("OpenBLAS gets the processor's kernels unless somebody chose others, which the doctor says")
+  func kernels() async throws {
+    let service = try Service()
+    let programs = Programs(service.database.address)
+    func processor(_ core: String) async throws -> [String: Any] {
+      let ended = try await programs.call(
+        "forecastctl", "doctor", "-o", "json", environment: ["OPENBLAS_CORETYPE": core])
+      #expect(ended.status == 0, "\(ended.errors)")
+      let checks =
+        try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: Any]]
+      return try #require(checks?.first { $0["check"] as? String == "processor" })
+    }
+    #expect(try await processor("")["state"] as? String == "ok")
+    let flags = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    if flags.contains("avx2") {
+      let slow = try await processor("Prescott")
+      #expect(slow["state"] as? String == "warning")
+      #expect((slow["found"] as? String)?.contains("Prescott") == true)
+    }
+    await service.pool.close()
+  }
+
   @Test("a database that is away, a wrong password, a missing schema: each said plainly")
   func unreachable() async throws {
     let service = try Service()
