@@ -57,6 +57,57 @@ struct BackboneConformanceTests {
     }
   }
 
+  @Test("recomputation changes neither results nor gradients", arguments: kinds)
+  func recomputation(kind: String) throws {
+    let configuration = ForecasterConfiguration(
+      kind: kind, hidden: 6, layers: 2, dropout: 0, contextLength: 40, horizon: 2,
+      quantiles: [0.5], seasonality: [2])
+    var layout = ParameterLayout()
+    let backbone: any Backbone<Double> = Registry.backbone(
+      configuration, inputs: 4, layout: &layout)
+    let parameters = Buffer<Double>(layout.count)
+    var stream = RandomStream(seed: 5, purpose: "initialisation")
+    backbone.initialize(parameters, using: &stream)
+    func run(_ apply: (Tensor<Double>) -> BackboneOutput<Double>) -> (
+      loss: Double, gradient: [Double], inputs: [Double], bytes: Int
+    ) {
+      let graph = Graph<Double>()
+      let x = graph.input([40, 3, 4], differentiable: true)
+      let output = apply(x)
+      let loss = output.all.map(.square).mean() + output.last.map(.square).sum()
+      graph.keep(loss)
+      let execution = Execution(Plan(graph, loss: loss))
+      var random = SeededGenerator(seed: 8)
+      for (k, number) in random.normals(480).enumerated() { execution.input(x)[k] = number }
+      let gradient = Buffer<Double>(layout.count)
+      execution.forward(parameters: parameters.base, training: true, seed: 4, run: 2)
+      execution.backward(into: gradient.base)
+      return (
+        execution.value(loss)[0], gradient.array,
+        Array(UnsafeBufferPointer(start: execution.gradient(x)!, count: 480)),
+        execution.plan.peakBytes
+      )
+    }
+    let kept = run(backbone.apply)
+    let again = run(backbone.applyRecomputed)
+    expectClose(again.loss, kept.loss, absolute: 1e-13)
+    expectClose(again.gradient, kept.gradient, absolute: 1e-12)
+    expectClose(again.inputs, kept.inputs, absolute: 1e-12)
+  }
+
+  @Test("recomputation over long sequences takes a fraction of the memory")
+  func recomputedMemory() {
+    func bytes(_ apply: (StackedRecurrent<Float>, Tensor<Float>) -> BackboneOutput<Float>) -> Int {
+      var layout = ParameterLayout()
+      let backbone = StackedRecurrent<Float>(
+        .lstm, inputs: 4, hidden: 32, layers: 2, dropout: 0, layout: &layout)
+      let graph = Graph<Float>()
+      let last = apply(backbone, graph.input([1024, 8, 4])).last
+      return Plan(graph, loss: last.map(.square).mean()).peakBytes
+    }
+    #expect(bytes { $0.applyRecomputed(to: $1) } * 10 < bytes { $0.apply(to: $1) })
+  }
+
   @Test("steps one by one give the whole sequence", arguments: kinds)
   func step(kind: String) throws {
     let setup = try Setup<Double>(kind)

@@ -3,41 +3,69 @@
 /// After the first run nothing is allocated. Not synchronised.
 public final class Execution<Element: Real> {
   public let plan: Plan<Element>
-  private let arena: Buffer<Element>
+  private var memory: Memory
   private var parameters: UnsafeMutablePointer<Element>?
   private var gradientOfParameters: UnsafeMutablePointer<Element>?
-  private var isDifferentiating = false
+  /// Executions of the parts that are recomputed, by step.
+  private(set) var nested: [Execution?]
   private(set) var isTraining = false
   private(set) var seed: UInt64 = 0
   private(set) var run = 0
 
+  private enum Memory {
+    case own(Buffer<Element>)
+    /// Part of another execution's, lent for each run.
+    case lent(UnsafeMutablePointer<Element>?)
+  }
+
+  private var arena: UnsafeMutablePointer<Element> {
+    switch memory {
+    case .own(let buffer): buffer.base
+    case .lent(let base): base!
+    }
+  }
+
   /// - Parameter arena: memory to use, made larger where it is too small; a new one if nil. Executions that
   ///   take turns can share one.
   public init(_ plan: Plan<Element>, arena: Buffer<Element>? = nil) {
+    let buffer = arena ?? Buffer(plan.arenaCount)
+    buffer.reserve(plan.arenaCount)
     self.plan = plan
-    self.arena = arena ?? Buffer(plan.arenaCount)
-    self.arena.reserve(plan.arenaCount)
+    memory = .own(buffer)
+    nested = Self.nested(in: plan)
     writeConstants()
+  }
+
+  private init(borrowing plan: Plan<Element>) {
+    self.plan = plan
+    memory = .lent(nil)
+    nested = Self.nested(in: plan)
+  }
+
+  private static func nested(in plan: Plan<Element>) -> [Execution?] {
+    plan.steps.map { step in
+      (step.operation as? Recomputed<Element>).map { Execution(borrowing: $0.plan) }
+    }
   }
 
   /// Writes the constants again, after another execution used the shared arena.
   public func writeConstants() {
     for (place, numbers) in plan.constants {
       numbers.withUnsafeBufferPointer {
-        (arena.base + place.offset).update(from: $0.baseAddress!, count: numbers.count)
+        (arena + place.offset).update(from: $0.baseAddress!, count: numbers.count)
       }
     }
   }
 
   @inline(__always)
   func pointer(_ place: Plan<Element>.Place) -> UnsafeMutablePointer<Element> {
-    guard place.isParameter else { return arena.base + place.offset }
+    guard place.isParameter else { return arena + place.offset }
     return parameters! + place.offset
   }
 
   /// Where the caller writes an input, before every run.
   public func input(_ tensor: Tensor<Element>) -> UnsafeMutablePointer<Element> {
-    arena.base + plan.values[tensor.id].offset
+    arena + plan.values[tensor.id].offset
   }
 
   /// A kept result of the last run.
@@ -47,7 +75,7 @@ public final class Execution<Element: Real> {
 
   /// The gradient of a differentiable input after `backward`; nil where the loss does not depend on it.
   public func gradient(_ tensor: Tensor<Element>) -> UnsafePointer<Element>? {
-    plan.gradients[tensor.id].map { UnsafePointer(arena.base + $0.offset) }
+    plan.gradients[tensor.id].map { UnsafePointer(arena + $0.offset) }
   }
 
   /// - Parameters:
@@ -59,7 +87,12 @@ public final class Execution<Element: Real> {
   ) {
     self.parameters = UnsafeMutablePointer(mutating: parameters)
     (isTraining, self.seed, self.run) = (training, seed, run)
-    for index in plan.steps.indices {
+    runForward()
+  }
+
+  /// The steps in their order.
+  func runForward() {
+    for index in plan.steps.indices where plan.steps[index].runsForward {
       plan.steps[index].operation.forward(context(index))
     }
   }
@@ -67,18 +100,34 @@ public final class Execution<Element: Real> {
   /// Adds the gradient of `scale` times the loss of the last `forward` to `gradient`.
   public func backward(into gradient: UnsafeMutablePointer<Element>, scale: Element = 1) {
     guard let loss = plan.loss, let place = plan.gradients[loss] else { return }
-    arena.base[place.offset] = scale
+    arena[place.offset] = scale
     gradientOfParameters = gradient
+    runBackward()
+  }
+
+  /// The steps in reverse order, from the gradients that were set.
+  func runBackward() {
     for index in plan.steps.indices.reversed() where plan.steps[index].runsBackward {
       for (place, count) in plan.steps[index].clears {
-        (arena.base + place.offset).update(repeating: 0, count: count)
+        (arena + place.offset).update(repeating: 0, count: count)
       }
       plan.steps[index].operation.backward(context(index))
     }
   }
 
+  /// Makes ready to run in `base` as part of step `step` of `outer`.
+  func borrow(_ base: UnsafeMutablePointer<Element>, from outer: Execution, step: Int) {
+    memory = .lent(base)
+    writeConstants()
+    parameters = outer.parameters
+    gradientOfParameters = outer.gradientOfParameters
+    // Another part of the same shape draws other numbers; the same part draws them again.
+    seed = outer.seed &+ UInt64(step + 1) &* 0x9E37_79B9_7F4A_7C15
+    (isTraining, run) = (outer.isTraining, outer.run)
+  }
+
   func gradientPointer(_ place: Plan<Element>.Place) -> UnsafeMutablePointer<Element> {
-    place.isParameter ? gradientOfParameters! + place.offset : arena.base + place.offset
+    place.isParameter ? gradientOfParameters! + place.offset : arena + place.offset
   }
 
   private func context(_ step: Int) -> OperationContext<Element> {

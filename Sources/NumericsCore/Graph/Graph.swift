@@ -37,7 +37,11 @@ public final class Graph<Element: Real> {
 
   /// A trained tensor; its numbers are those at its offset in the parameters of a run.
   public func parameter(_ tensor: ParameterLayout.Tensor) -> Tensor<Element> {
-    add(Shape(tensor.shape), .parameter(tensor.offset), differentiable: true)
+    parameter(Shape(tensor.shape), offset: tensor.offset)
+  }
+
+  func parameter(_ shape: Shape, offset: Int) -> Tensor<Element> {
+    add(shape, .parameter(offset), differentiable: true)
   }
 
   /// A tensor that the caller fills before every run (``Execution/input(_:)``).
@@ -56,7 +60,8 @@ public final class Graph<Element: Real> {
     return tensor
   }
 
-  /// Makes a result readable after a run; others lose their memory when nothing needs them any more.
+  /// Makes a result readable after a run; others lose their memory when nothing needs them any more, and
+  /// what no kept result and no loss depends on is not computed at all.
   public func keep(_ tensor: Tensor<Element>) { values[tensor.id].isKept = true }
 
   /// Keeps every result: for looking into a graph.
@@ -191,6 +196,13 @@ public struct OperationContext<Element: Real> {
 
   public var scratch: UnsafeMutablePointer<Element> {
     execution.pointer(execution.plan.steps[step].scratch)
+  }
+
+  /// The execution of the part that this step recomputes, made ready in `memory`.
+  func nested(in memory: UnsafeMutablePointer<Element>) -> Execution<Element> {
+    let nested = execution.nested[step]!
+    nested.borrow(memory, from: execution, step: step)
+    return nested
   }
 
   /// Whether this run trains (dropout is active).

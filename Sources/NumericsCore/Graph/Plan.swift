@@ -20,6 +20,8 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     var scratch = Place()
     /// Gradients that this step's backward makes room for: they are sums of parts.
     var clears: [(place: Place, count: Int)] = []
+    /// Whether anything that is kept depends on it.
+    var runsForward = false
     var runsBackward = false
   }
 
@@ -29,6 +31,8 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
   let gradients: [Place?]
   let constants: [(place: Place, numbers: [Element])]
   let loss: Int?
+  /// Gradients of results that are given with every run.
+  let given: [(place: Place, count: Int)]
   /// Numbers in the arena.
   public let arenaCount: Int
 
@@ -38,7 +42,16 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
   /// - Parameter loss: a scalar to differentiate; nil plans for forward runs only, in less memory.
   public init(_ graph: Graph<Element>, loss: Tensor<Element>? = nil) {
     precondition(loss.map { $0.shape.count == 1 } ?? true, "a loss is one number")
-    let lives = Liveness(graph, loss: loss?.id)
+    self.init(graph, loss: loss?.id, results: loss.map { [$0.id] } ?? [])
+  }
+
+  /// - Parameter results: what is differentiated, by gradients that are given with every run.
+  init(_ graph: Graph<Element>, results: [Tensor<Element>]) {
+    self.init(graph, loss: nil, results: results.map(\.id))
+  }
+
+  private init(_ graph: Graph<Element>, loss: Int?, results: [Int]) {
+    let lives = Liveness(graph, results: results)
     var packer = ArenaPacker()
     let n = graph.operations.count
     let always = 0...(2 * n)
@@ -50,6 +63,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       case .parameter, .view: continue
       case .input, .constant: areaOfValue[id] = packer.add(value.shape.count, always)
       case .operation:
+        // Nothing for what no kept result depends on.
         if let life = lives.value[id] { areaOfValue[id] = packer.add(value.shape.count, life) }
       }
     }
@@ -61,12 +75,12 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     for (index, step) in graph.operations.enumerated() {
       let backward = 2 * n - 1 - index
       tapes.append(
-        step.operation.tapeCount > 0
+        step.operation.tapeCount > 0 && lives.runsForward[index]
           ? packer.add(
             step.operation.tapeCount, index...(lives.runsBackward[index] ? backward : index)) : nil)
       // One place for both calls: it must be free at both times.
       scratches.append([])
-      if step.operation.scratchCount > 0 {
+      if step.operation.scratchCount > 0, lives.runsForward[index] {
         scratches[index].append(packer.add(step.operation.scratchCount, index...index))
         if lives.runsBackward[index] {
           packer.also(scratches[index][0], backward...backward)
@@ -81,7 +95,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       if case .parameter(let start) = graph.values[root].source {
         return Place(isParameter: true, offset: start + offset)
       }
-      return Place(offset: offsets[areaOfValue[root]!] + offset)
+      return Place(offset: areaOfValue[root].map { offsets[$0] + offset } ?? 0)
     }
     func gradientPlace(_ id: Int) -> Place? {
       let (root, offset) = graph.root(id)
@@ -98,7 +112,13 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       guard case .constant(let numbers) = graph.values[id].source else { return nil }
       return (place(id), numbers)
     }
-    self.loss = loss?.id
+    self.loss = loss
+    given = Set(results.map { graph.root($0).id }).sorted().compactMap { id in
+      guard lives.touched.contains(id), let place = gradientPlace(id), !place.isParameter else {
+        return nil
+      }
+      return (place, graph.values[id].shape.count)
+    }
 
     steps = graph.operations.enumerated().map { index, step in
       let runs = lives.runsBackward[index]
@@ -116,7 +136,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
         clears: lives.clears[index].compactMap { id in
           gradientPlace(id).map { ($0, graph.values[id].shape.count) }
         },
-        runsBackward: runs)
+        runsForward: lives.runsForward[index], runsBackward: runs)
     }
   }
 }
@@ -125,6 +145,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
 private struct Liveness<Element: Real> {
   var value: [ClosedRange<Int>?]
   var gradient: [ClosedRange<Int>?]
+  var runsForward: [Bool]
   var runsBackward: [Bool]
   /// Roots that receive a gradient.
   var touched: Set<Int> = []
@@ -133,7 +154,7 @@ private struct Liveness<Element: Real> {
   /// Roots that a step's backward sets to zero first.
   var clears: [[Int]]
 
-  init(_ graph: Graph<Element>, loss: Int?) {
+  init(_ graph: Graph<Element>, results: [Int]) {
     let n = graph.operations.count
     let roots = graph.values.indices.map { graph.root($0).id }
     runsBackward = [Bool](repeating: false, count: n)
@@ -153,11 +174,23 @@ private struct Liveness<Element: Real> {
       isPartial.insert(roots[id])
     }
 
+    // What the kept results depend on.
+    runsForward = [Bool](repeating: false, count: n)
+    var needed = Set(results.map { roots[$0] })
+    for id in graph.values.indices where graph.values[id].isKept { needed.insert(roots[id]) }
+    for (index, step) in graph.operations.enumerated().reversed()
+    where step.outputs.contains(where: { needed.contains(roots[$0]) }) {
+      runsForward[index] = true
+      for id in step.inputs { needed.insert(roots[id]) }
+    }
+
     // Backwards: who receives a gradient, from whom first.
     var firstTouch: [Int: Int] = [:]
-    if let loss {
-      touched.insert(roots[loss])
-      firstTouch[roots[loss]] = n  // the seed, before the first backward step
+    if !results.isEmpty {
+      for id in results where graph.values[id].isDifferentiable && !isParameter(roots[id]) {
+        touched.insert(roots[id])
+        firstTouch[roots[id]] = n  // given, before the first backward step
+      }
       for index in stride(from: n - 1, through: 0, by: -1) {
         let step = graph.operations[index]
         guard step.outputs.contains(where: { touched.contains(roots[$0]) }),
@@ -183,7 +216,7 @@ private struct Liveness<Element: Real> {
     }
 
     // Lives of values: from their step to the last reader, forward or backward.
-    for (index, step) in graph.operations.enumerated() {
+    for (index, step) in graph.operations.enumerated() where runsForward[index] {
       let backward = 2 * n - 1 - index
       for id in step.outputs {
         value[id] =
@@ -196,7 +229,7 @@ private struct Liveness<Element: Real> {
         value[roots[id]] = life.lowerBound...max(life.upperBound, reads ? backward : index)
       }
     }
-    for id in graph.values.indices where graph.values[id].isKept || id == loss {
+    for id in graph.values.indices where graph.values[id].isKept || results.contains(id) {
       guard let life = value[roots[id]] else { continue }
       value[roots[id]] = life.lowerBound...(2 * n)
     }

@@ -1,3 +1,4 @@
+import Foundation
 import NumericsCore
 import TestSupport
 import Testing
@@ -21,7 +22,11 @@ struct PlanTests {
 
   @Test("forward alone needs no more memory for more layers; with gradients it grows with them")
   func memory() {
-    func forward(_ depth: Int) -> Int { Plan(chain(depth).graph).peakBytes }
+    func forward(_ depth: Int) -> Int {
+      let (graph, loss, _) = chain(depth)
+      graph.keep(loss)
+      return Plan(graph).peakBytes
+    }
     func both(_ depth: Int) -> Int {
       let (graph, loss, _) = chain(depth)
       return Plan(graph, loss: loss).peakBytes
@@ -99,5 +104,79 @@ struct PlanTests {
       execution.backward(into: thrice.base, scale: 1.5)
     }
     expectClose(thrice.array, once.array.map { 3 * $0 }, relative: 1e-14)
+  }
+
+  @Test("what nothing kept depends on is not computed and takes no memory")
+  func unused() {
+    let graph = Graph<Double>()
+    let x = graph.input([8])
+    let used = x.map(.exp)
+    var unused = used
+    for _ in 0..<9 { unused = (unused + used).map(.tanh) }
+    graph.keep(used)
+    let plan = Plan(graph)
+    #expect(plan.peakBytes == 2 * 64)
+    let execution = Execution(plan)
+    for k in 0..<8 { execution.input(x)[k] = Double(k) }
+    execution.forward(parameters: Buffer<Double>(1).base)
+    expectClose(
+      (0..<8).map { execution.value(used)[$0] }, (0..<8).map { exp(Double($0)) }, relative: 1e-14)
+  }
+
+  @Test("parts that are recomputed draw the same random numbers again, and others than their like")
+  func recomputedDropout() {
+    let graph = Graph<Double>()
+    let x = graph.input([4, 16], differentiable: true)
+    func part(_ x: Tensor<Double>) -> Tensor<Double> {
+      graph.recomputed([x]) { _, copies in
+        [copies[0].map(.tanh).dropout(0.4, purpose: "test").map(.square)]
+      }[0]
+    }
+    let (first, second) = (part(x), part(x))
+    let loss = (first + second.scaled(by: 2)).sum()
+    for tensor in [first, second, loss] { graph.keep(tensor) }
+    let execution = Execution(Plan(graph, loss: loss))
+    let none = Buffer<Double>(1)
+    var random = SeededGenerator(seed: 2)
+    let values = random.normals(64)
+    func run(_ values: [Double]) -> Double {
+      execution.input(x).update(from: values, count: 64)
+      execution.forward(parameters: none.base, training: true, seed: 7, run: 3)
+      return execution.value(loss)[0]
+    }
+    _ = run(values)
+    func dropped(_ tensor: Tensor<Double>) -> [Bool] {
+      (0..<64).map { execution.value(tensor)[$0] == 0 }
+    }
+    #expect(dropped(first).contains(true) && dropped(first).contains(false))
+    #expect(dropped(first) != dropped(second))
+    execution.backward(into: none.base)
+    let gradient = (0..<64).map { execution.gradient(x)![$0] }
+    let expected = values.indices.map { k in
+      var moved = values
+      moved[k] += 1e-5
+      let above = run(moved)
+      moved[k] -= 2e-5
+      return (above - run(moved)) / 2e-5
+    }
+    expectClose(gradient, expected, absolute: 1e-8)
+  }
+
+  @Test("recomputing deep parts takes memory for one of them")
+  func recomputedMemory() {
+    func bytes(_ recomputes: Bool) -> Int {
+      let graph = Graph<Double>()
+      var x = graph.input([32, 32], differentiable: true)
+      for _ in 0..<8 {
+        func part(_ x: Tensor<Double>) -> Tensor<Double> {
+          (0..<8).reduce(x) { x, _ in x.map(.tanh).map(.sigmoid) }
+        }
+        x = recomputes ? graph.recomputed([x]) { [part($1[0])] }[0] : part(x)
+      }
+      return Plan(graph, loss: x.sum()).peakBytes
+    }
+    // 128 results of 8 KB; or 8 at the borders and the 16 of one part with their gradients.
+    #expect(bytes(false) > 128 * 8192)
+    #expect(bytes(true) < 40 * 8192)
   }
 }

@@ -63,19 +63,56 @@ public struct StackedRecurrent<Element: Real>: Backbone {
   }
 
   public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    let (all, states) = run(inputs, from: nil)
+    return BackboneOutput(all: all, last: states.last!.h)
+  }
+
+  /// In segments of about the square root of the length: what is kept of a segment are its outputs and the
+  /// states after it.
+  public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    let steps = inputs.shape[0]
+    let segment = max(1, Int(Double(steps).squareRoot().rounded()))
+    var parts: [Tensor<Element>] = []
+    var states: [RecurrentState<Element>]?
+    for start in stride(from: 0, to: steps, by: segment) {
+      let x = inputs.slice(axis: 0, start..<min(start + segment, steps))
+      let operands = [x] + (states ?? []).flatMap { [$0.h] + ($0.c.map { [$0] } ?? []) }
+      let results = inputs.graph.recomputed(operands) { _, copies in
+        let (all, states) = run(
+          copies[0], from: copies.count > 1 ? unpacked(copies.dropFirst()) : nil)
+        return [all] + states.flatMap { [$0.h] + ($0.c.map { [$0] } ?? []) }
+      }
+      parts.append(results[0])
+      states = unpacked(results.dropFirst())
+    }
+    return BackboneOutput(all: Tensor.joined(parts, axis: 0), last: states!.last!.h)
+  }
+
+  private func unpacked(_ states: ArraySlice<Tensor<Element>>) -> [RecurrentState<Element>] {
+    let perLayer = states.count / layers.count
+    return stride(from: states.startIndex, to: states.endIndex, by: perLayer).map {
+      RecurrentState(h: states[$0], c: perLayer == 2 ? states[$0 + 1] : nil)
+    }
+  }
+
+  /// All layers over a stretch of time.
+  private func run(
+    _ inputs: Tensor<Element>, from initial: [RecurrentState<Element>]?
+  ) -> (all: Tensor<Element>, states: [RecurrentState<Element>]) {
     let graph = inputs.graph
     var x = inputs
-    var last = inputs
+    var states: [RecurrentState<Element>] = []
     for (index, layer) in layers.enumerated() {
       if index > 0 { x = x.dropout(dropout, purpose: "dropout of layer \(index)") }
       let weights = RecurrentWeights(
         input: graph.parameter(layer.input), recurrent: graph.parameter(layer.recurrent),
         bias: graph.parameter(layer.bias),
         candidateBias: layer.candidateBias.map { graph.parameter($0) })
-      let (outputs, state) = x.recurrent(layer.cell, weights)
-      (x, last) = (outputs, state.h)
+      let (outputs, state) = x.recurrent(layer.cell, weights, initial: initial?[index])
+      x = outputs
+      states.append(state)
     }
-    return BackboneOutput(all: x, last: last)
+    return (x, states)
   }
 
   public func makeStepper(
