@@ -71,7 +71,9 @@ let package = Package(
       "ForecastService",
       ["Postgres", "Evaluation", "Training", "Forecasters", "CZlib", logging, crypto, yams]),
     library("Terminal", [rainbow]),
-    shell("forecastctl", ["ForecastService", "Postgres", "Terminal", argumentParser, logging]),
+    shell(
+      "forecastctl",
+      ["ForecastService", "Forecasters", "Postgres", "Terminal", argumentParser, logging]),
     shell(
       "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
 

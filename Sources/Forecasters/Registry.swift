@@ -1,49 +1,59 @@
-package import NumericsCore
+public import NumericsCore
 
-/// One registered backbone: a line of `Registry.entries`.
-public struct RegistryEntry: Sendable {
+/// An architecture as its folder declares it, once: job files, `forecastctl models`, checkpoints and the
+/// conformance suite read the declaration.
+public protocol Architecture: Sendable {
   /// What a job file says (`model: {kind: …}`).
-  public let kind: String
+  static var kind: String { get }
   /// One sentence for `forecastctl models`.
-  public let help: String
+  static var help: String { get }
   /// Key in docs/references.md.
-  public let reference: String
-}
+  static var reference: String { get }
+  /// Arithmetic of a forward pass over one series: `T` steps, width `D`, state size `N`.
+  static var time: String { get }
+  /// Numbers that a stream carries from step to step.
+  static var memory: String { get }
+  /// What can be chosen beside `hidden`, `layers` and `dropout`.
+  static var options: [ModelOption] { get }
 
-/// All architectures, a literal list: job files, checkpoints and tests read it.
-public enum Registry {
-  public static let entries: [RegistryEntry] = [
-    RegistryEntry(
-      kind: "lstm", help: "Stacked LSTM; state-tracking, constant memory per step.",
-      reference: "hochreiter1997"),
-    RegistryEntry(
-      kind: "gru", help: "Stacked GRU; three gates, one state.", reference: "cho2014"),
-    RegistryEntry(
-      kind: "elman", help: "Stacked Elman network; the plain recurrent baseline.",
-      reference: "elman1990"),
-  ]
-
-  public static var kinds: [String] { entries.map(\.kind) }
-
-  public static func entry(_ kind: String) -> RegistryEntry? {
-    entries.first { $0.kind == kind }
-  }
+  /// What options have to fulfil together.
+  ///
+  /// - Throws: `ForecasterError.badConfiguration`.
+  static func validate(_ configuration: ForecasterConfiguration) throws
 
   /// Makes the backbone of a validated configuration for `inputs` numbers a step, and adds its parameters to
   /// `layout`.
+  static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element>
+}
+
+extension Architecture {
+  public static var options: [ModelOption] { [] }
+  public static func validate(_ configuration: ForecasterConfiguration) throws {}
+}
+
+/// All architectures.
+public enum Registry {
+  /// A literal list: one line each.
+  public static let entries: [any Architecture.Type] = [
+    LSTMArchitecture.self,
+    GRUArchitecture.self,
+    ElmanArchitecture.self,
+  ]
+
+  public static var kinds: [String] { entries.map { $0.kind } }
+
+  public static func entry(_ kind: String) -> (any Architecture.Type)? {
+    entries.first { $0.kind == kind }
+  }
+
   package static func backbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    func stack(_ kind: RecurrentCell.Kind) -> any Backbone<Element> {
-      StackedRecurrent<Element>(
-        kind, inputs: inputs, hidden: configuration.hidden,
-        layers: configuration.layers, dropout: configuration.dropout, layout: &layout)
+    guard let entry = entry(configuration.kind) else {
+      preconditionFailure("kind \(configuration.kind) was not validated")
     }
-    switch configuration.kind {
-    case "lstm": return stack(.lstm)
-    case "gru": return stack(.gru)
-    case "elman": return stack(.elman)
-    default: preconditionFailure("kind \(configuration.kind) was not validated")
-    }
+    return entry.makeBackbone(configuration, inputs: inputs, layout: &layout)
   }
 }

@@ -23,7 +23,9 @@ struct ForecastCtl: AsyncParsableCommand {
         subcommands: [DatabaseCommand.self, MigrateCommand.self, DoctorCommand.self]),
       CommandGroup(
         name: "Data and jobs",
-        subcommands: [LoadCommand.self, ValidateCommand.self, ApplyCommand.self]),
+        subcommands: [
+          LoadCommand.self, ModelsCommand.self, ValidateCommand.self, ApplyCommand.self,
+        ]),
       CommandGroup(
         name: "Runs",
         subcommands: [

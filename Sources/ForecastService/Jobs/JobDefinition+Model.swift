@@ -6,7 +6,8 @@ extension JobDefinition {
   var forecaster: ForecasterConfiguration {
     ForecasterConfiguration(
       kind: model.kind, hidden: model.hidden, layers: model.layers, dropout: model.dropout,
-      contextLength: contextLength, horizon: horizon, quantiles: quantiles,
+      options: model.options ?? [:], contextLength: contextLength, horizon: horizon,
+      quantiles: quantiles,
       seasonality: seasonality)
   }
 

@@ -1,4 +1,5 @@
 import Crypto
+package import Forecasters
 package import Foundation
 
 /// What a job file says, complete: defaults are filled in, nothing is optional that has a default.
@@ -52,11 +53,13 @@ package struct JobDefinition: Codable, Sendable, Equatable {
 
   package struct Model: Codable, Sendable, Equatable {
     package var kind: String = "lstm"
-    /// Width of the recurrent state.
+    /// Width of a layer.
     package var hidden: Int = 64
     package var layers: Int = 1
     /// Share of units dropped between layers while training.
     package var dropout: Double = 0
+    /// What the kind leaves open beside these, as far as the file says it.
+    package var options: [String: ModelOption.Value]?
   }
 
   /// How the model is fitted.

@@ -1,3 +1,4 @@
+import Forecasters
 import Foundation
 import Yams
 
@@ -7,7 +8,6 @@ enum JobFileSections {
     "job", "schedule", "timezone", "catchUp", "overlap", "source", "horizon", "contextLength",
     "seasonality", "model", "training", "quantiles", "calibration", "privacy", "limits",
   ]
-  static let modelKinds = ["lstm"]
 
   /// - Returns: nil when something required is missing; all problems are in the reader.
   static func read(_ root: Node, _ reader: inout JobNodeReader) -> JobDefinition? {
@@ -42,7 +42,7 @@ enum JobFileSections {
     }
     guard let name, let source, let horizon else { return nil }
     let seasons = seasonality ?? source.frequency.defaultSeasonality
-    return JobDefinition(
+    let definition = JobDefinition(
       job: name, schedule: schedule, timezone: zone ?? "UTC", catchUp: catchUp ?? .latest,
       overlap: overlap ?? .skip, source: source, horizon: horizon,
       contextLength: context
@@ -50,6 +50,13 @@ enum JobFileSections {
       seasonality: seasons, model: model ?? .init(), training: fit,
       quantiles: quantiles ?? JobDefinition.defaultQuantiles, calibration: calibration ?? .none,
       limits: limits)
+    // What values have to fulfil together.
+    if reader.problems.isEmpty {
+      do { try definition.forecaster.validate() } catch {
+        reader.fail(top["model"] ?? root, "model: \(error)")
+      }
+    }
+    return definition
   }
 
   private static func name(_ node: Node?, _ reader: inout JobNodeReader) -> String? {
@@ -161,29 +168,75 @@ enum JobFileSections {
     _ node: Node?, _ refused: Set<String>, _ reader: inout JobNodeReader
   ) -> JobDefinition.Model {
     var model = JobDefinition.Model()
-    guard let node,
-      let entries = reader.mapping(node, "model", keys: ["kind", "hidden", "layers", "dropout"])
-    else { return model }
-    if !refused.contains("model.kind"), let kindNode = entries["kind"],
+    guard let node else { return model }
+    if !refused.contains("model.kind"), let kindNode = node.mapping?["kind"],
       let kind = reader.text(kindNode, "model.kind", expected: "the name of a model")
     {
-      if modelKinds.contains(kind) {
+      if Registry.kinds.contains(kind) {
         model.kind = kind
       } else {
-        let hint = NearestName.find(kind, among: modelKinds).map { "; did you mean \($0)?" } ?? ""
+        let hint =
+          NearestName.find(kind, among: Registry.kinds).map { "; did you mean \($0)?" } ?? ""
         reader.fail(
           kindNode,
-          "model.kind: \"\(kind)\" is not supported by this version, expected \(modelKinds.joined(separator: " or "))\(hint)"
+          "model.kind: found \"\(kind)\", expected one of \(Registry.kinds.joined(separator: ", "))\(hint)"
         )
       }
     }
+    let options = Registry.entry(model.kind)?.options ?? []
+    guard
+      let entries = reader.mapping(
+        node, "model", keys: ["kind", "hidden", "layers", "dropout"] + options.map(\.name))
+    else { return model }
     model.hidden = reader.integer(entries["hidden"], "model.hidden", in: 1...4096) ?? model.hidden
     model.layers = reader.integer(entries["layers"], "model.layers", in: 1...16) ?? model.layers
     model.dropout =
       reader.number(
         entries["dropout"], "model.dropout", expected: "a share of at least 0 and less than 1",
         where: { $0 >= 0 && $0 < 1 }) ?? model.dropout
+    for option in options {
+      guard let node = entries[option.name], let value = value(of: option, node, &reader) else {
+        continue
+      }
+      model.options = (model.options ?? [:]).merging([option.name: value]) { $1 }
+    }
     return model
+  }
+
+  private static func value(
+    of option: ModelOption, _ node: Node, _ reader: inout JobNodeReader
+  ) -> ModelOption.Value? {
+    let path = "model.\(option.name)"
+    func word(_ node: Node, _ words: [String]) -> String? {
+      guard let word = reader.text(node, path, expected: option.expected) else { return nil }
+      guard words.contains(word) else {
+        let hint = NearestName.find(word, among: words).map { "; did you mean \($0)?" } ?? ""
+        reader.fail(node, "\(path): found \"\(word)\", expected \(option.expected)\(hint)")
+        return nil
+      }
+      return word
+    }
+    switch option.kind {
+    case .integer(let range):
+      return reader.integer(node, path, in: range).map { .integer($0) }
+    case .number(let range):
+      return reader.number(node, path, expected: option.expected, where: range.contains)
+        .map { .number($0) }
+    case .flag:
+      return reader.flag(node, path).map { .flag($0) }
+    case .choice(let words):
+      return word(node, words).map { .text($0) }
+    case .choices(let words):
+      guard let items = reader.list(node, path, expected: words.joined(separator: ", "), atMost: 64)
+      else { return nil }
+      let list = items.compactMap { word($0, words) }
+      guard list.count == items.count else { return nil }
+      guard !list.isEmpty else {
+        reader.fail(node, "\(path): found an empty list, expected \(option.expected)")
+        return nil
+      }
+      return .texts(list)
+    }
   }
 
   private static func fit(

@@ -168,6 +168,20 @@ struct JobNodeReader {
     return value
   }
 
+  /// The plain word true or false.
+  mutating func flag(_ node: Node?, _ path: String) -> Bool? {
+    guard let node else { return nil }
+    switch Self.plain(node) {
+    case "true": return true
+    case "false": return false
+    default:
+      fail(
+        node, "\(path): found \(Self.describe(node)), expected true or false\(Self.quoteHint(node))"
+      )
+      return nil
+    }
+  }
+
   mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
     _ node: Node?, _ path: String, _ type: Choice.Type = Choice.self
   ) -> Choice? {

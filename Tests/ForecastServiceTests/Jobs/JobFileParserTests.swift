@@ -1,4 +1,5 @@
 import ForecastService
+import Forecasters
 import Foundation
 import Testing
 
@@ -150,13 +151,32 @@ struct JobFileParserTests {
     arguments: [
       "privacy: {unit: series, epsilon: 2.0}", "calibration: conformal", "model: {kind: auto}",
       "model: [{kind: lstm}, {kind: theta}]", "training: {refit: every 7 days}",
-      "training: {warmStart: true}", "model: {kind: transformer}",
+      "training: {warmStart: true}",
     ])
   func unsupported(line: String) throws {
     let found = problems(smallJob + "\n" + line)
     #expect(found.count == 1)
     #expect(found.first?.hasPrefix("a.yaml:10:") == true)
     #expect(found.first?.contains("not supported by this version") == true)
+  }
+
+  @Test("options of a model are those of its kind, checked one by one and together")
+  func modelOptions() throws {
+    let text = smallJob + "\nmodel: {kind: gru, hidden: 48, heads: 4, reset: before}"
+    let model = try JobFileParser.parse(text, file: "a.yaml").definition.model
+    #expect(model.kind == "gru" && model.hidden == 48)
+    #expect(model.options == ["heads": .integer(4), "reset": .text("before")])
+    for (line, words) in [
+      ("{kind: grru}", "did you mean gru?"),
+      ("{kind: lstm, reset: after}", "unknown key \"reset\""),
+      ("{kind: gru, reset: befor}", "did you mean before?"),
+      ("{kind: gru, heads: many}", "expected a whole number from 1 to 64"),
+      ("{kind: gru, hidden: 50, heads: 4}", "expected a divisor of hidden, which is 50"),
+    ] {
+      let found = problems(smallJob + "\nmodel: " + line)
+      #expect(found.count == 1 && found[0].hasPrefix("a.yaml:10:"), "\(found)")
+      #expect(found.first?.contains(words) == true, "\(found)")
+    }
   }
 
   @Test("covariates are refused, empty ones are not")

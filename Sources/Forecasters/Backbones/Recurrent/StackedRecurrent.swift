@@ -21,17 +21,18 @@ public struct StackedRecurrent<Element: Real>: Backbone {
   let dropout: Double
 
   public init(
-    _ kind: RecurrentCell.Kind, inputs: Int, hidden: Int, layers count: Int, dropout: Double,
-    layout: inout ParameterLayout
+    _ kind: RecurrentCell.Kind, inputs: Int, hidden: Int, layers count: Int, heads: Int = 1,
+    dropout: Double, layout: inout ParameterLayout
   ) {
     width = hidden
     self.dropout = dropout
     layers = (0..<count).map { index in
-      let cell = RecurrentCell(kind, inputs: index == 0 ? inputs : hidden, width: hidden)
+      let cell = RecurrentCell(
+        kind, inputs: index == 0 ? inputs : hidden, width: hidden, heads: heads)
       let name = "backbone.\(index)"
       return Layer(
         cell: cell, input: layout.add("\(name).input_weight", cell.inputShape.axes),
-        recurrent: layout.add("\(name).recurrent_weight", [hidden, cell.gates * hidden]),
+        recurrent: layout.add("\(name).recurrent_weight", [hidden, cell.gates * hidden / heads]),
         bias: layout.add("\(name).bias", cell.biasShape.axes),
         candidateBias: cell.hasCandidateBias
           ? layout.add("\(name).candidate_bias", [hidden]) : nil)
@@ -46,12 +47,15 @@ public struct StackedRecurrent<Element: Real>: Backbone {
       for k in 0..<layer.input.count {
         parameters[layer.input.offset + k] = Element((2 * stream.uniform() - 1) * bound)
       }
-      for gate in 0..<gates {
-        let q = Orthogonal.matrix(D, using: &stream)
-        for row in 0..<D {
-          for column in 0..<D {
-            parameters[layer.recurrent.offset + (row * gates + gate) * D + column] =
-              Element(q[row * D + column])
+      let block = D / layer.cell.heads
+      for head in 0..<layer.cell.heads {
+        for gate in 0..<gates {
+          let q = Orthogonal.matrix(block, using: &stream)
+          for row in 0..<block {
+            for column in 0..<block {
+              let at = ((head * block + row) * gates + gate) * block + column
+              parameters[layer.recurrent.offset + at] = Element(q[row * block + column])
+            }
           }
         }
       }

@@ -1,0 +1,95 @@
+public import NumericsCore
+
+/// Options and construction that the stacks of recurrent cells share.
+private enum RecurrentOptions {
+  static let heads = ModelOption.integer(
+    "heads", 1...64, standard: 1,
+    "blocks of units that do not see each other's past (FlashRNN); has to divide hidden")
+
+  static func validate(_ configuration: ForecasterConfiguration) throws {
+    let heads = configuration.integer(heads.name)
+    guard configuration.hidden % heads == 0 else {
+      throw ForecasterError(
+        .badConfiguration,
+        "heads is \(heads), expected a divisor of hidden, which is \(configuration.hidden)")
+    }
+  }
+
+  static func stack<Element: Real>(
+    _ kind: RecurrentCell.Kind, _ configuration: ForecasterConfiguration, inputs: Int,
+    layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    StackedRecurrent<Element>(
+      kind, inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+      heads: configuration.integer(heads.name), dropout: configuration.dropout, layout: &layout)
+  }
+}
+
+public enum LSTMArchitecture: Architecture {
+  public static let kind = "lstm"
+  public static let help = "Stacked LSTM: tracks state, forgets by choice; the sound default."
+  public static let reference = "hochreiter1997"
+  public static let time = "T D²"
+  public static let memory = "2 D"
+  public static let options = [RecurrentOptions.heads]
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    try RecurrentOptions.validate(configuration)
+  }
+
+  public static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    RecurrentOptions.stack(.lstm, configuration, inputs: inputs, layout: &layout)
+  }
+}
+
+public enum GRUArchitecture: Architecture {
+  public static let kind = "gru"
+  public static let help =
+    "Stacked GRU: one state and three gates, a quarter cheaper than the LSTM."
+  public static let reference = "cho2014"
+  public static let time = "T D²"
+  public static let memory = "D"
+  public static let options = [
+    RecurrentOptions.heads,
+    .choice(
+      "reset", ["after", "before"], standard: "after",
+      "whether the reset gate acts after the recurrent product (PyTorch) or before it (the paper)"),
+  ]
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    try RecurrentOptions.validate(configuration)
+  }
+
+  public static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    let kind: RecurrentCell.Kind =
+      configuration.text("reset") == "before" ? .gruResetBefore : .gru
+    return RecurrentOptions.stack(kind, configuration, inputs: inputs, layout: &layout)
+  }
+}
+
+public enum ElmanArchitecture: Architecture {
+  public static let kind = "elman"
+  public static let help = "Stacked Elman network: the plain recurrent baseline, short memory."
+  public static let reference = "elman1990"
+  public static let time = "T D²"
+  public static let memory = "D"
+  public static let options = [
+    RecurrentOptions.heads,
+    .choice("activation", ["tanh", "relu"], standard: "tanh", "what the units do"),
+  ]
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    try RecurrentOptions.validate(configuration)
+  }
+
+  public static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    let kind: RecurrentCell.Kind = configuration.text("activation") == "relu" ? .elmanReLU : .elman
+    return RecurrentOptions.stack(kind, configuration, inputs: inputs, layout: &layout)
+  }
+}
