@@ -8,8 +8,11 @@ import json
 import sys
 import time
 
+import warnings
+
 import torch
 
+warnings.filterwarnings("ignore")
 torch.set_flush_denormal(True)
 MODULES = {"elman": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
