@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sequences.h"
+
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
 // Functions of one number; the order is that of `UnaryFunction`.

@@ -1,0 +1,14 @@
+// The kernels of sequences.h in the table of a level. Internal.
+#pragma once
+
+#include "include/sequences.h"
+
+// Result, name, parameters; REAL is float or double.
+#define CK_EACH_SEQUENCE_KERNEL(X, REAL) \
+  X(REAL, void, fourier_prepare, (ptrdiff_t, REAL *)) \
+  X(REAL, ptrdiff_t, long_scratch, (const struct ck_long_convolution *)) \
+  X(REAL, void, long_forward, \
+    (const struct ck_long_convolution *, const REAL *, const REAL *, const REAL *, REAL *, REAL *)) \
+  X(REAL, void, long_backward, \
+    (const struct ck_long_convolution *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
+     int, REAL *, REAL *))
