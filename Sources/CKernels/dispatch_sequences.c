@@ -19,9 +19,11 @@ ptrdiff_t ck_fourier_table(ptrdiff_t size) {
   return count;
 }
 
+#define COUNT(KERNEL, ...) \
+  (type == CK_DOUBLE ? ck_chosen_table()->f64.KERNEL(__VA_ARGS__) : ck_chosen_table()->f32.KERNEL(__VA_ARGS__))
+
 ptrdiff_t ck_long_scratch(int type, const struct ck_long_convolution *shape) {
-  const struct ck_table *table = ck_chosen_table();
-  return type == CK_DOUBLE ? table->f64.long_scratch(shape) : table->f32.long_scratch(shape);
+  return COUNT(long_scratch, shape);
 }
 
 void ck_long_forward(int type, const struct ck_long_convolution *shape, const void *table, const void *x,
@@ -33,4 +35,41 @@ void ck_long_backward(int type, const struct ck_long_convolution *shape, const v
                       const void *kernel, const void *dy, void *dx, int adds, void *dkernel,
                       void *scratch) {
   CALL(long_backward, shape, table, x, kernel, dy, dx, adds, dkernel, scratch);
+}
+
+ptrdiff_t ck_s4d_tape(int type, const struct ck_s4d *s) { return COUNT(s4d_tape, s); }
+
+ptrdiff_t ck_s4d_scratch(int type, const struct ck_s4d *s) { return COUNT(s4d_scratch, s); }
+
+void ck_s4d_kernel(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                   const void *c, const void *skip, void *kernel, void *tape) {
+  CALL(s4d_kernel, s, log_dt, log_re, im, c, skip, kernel, tape);
+}
+
+void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re,
+                            const void *im, const void *c, const void *tape, const void *dkernel,
+                            void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip,
+                            void *scratch) {
+  CALL(s4d_kernel_gradient, s, log_dt, log_re, im, c, tape, dkernel, d_log_dt, d_log_re, d_im, d_c, d_skip,
+       scratch);
+}
+
+void ck_s4d_pack(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                 const void *c, void *constants) {
+  CALL(s4d_pack, s, log_dt, log_re, im, c, constants);
+}
+
+void ck_s4d_step(int type, const struct ck_s4d *s, const void *constants, const void *skip, ptrdiff_t batch,
+                 const void *x, const void *state, void *next, void *y) {
+  CALL(s4d_step, s, constants, skip, batch, x, state, next, y);
+}
+
+void ck_s4d_rates(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                  const void *c, void *rates) {
+  CALL(s4d_rates, s, log_dt, log_re, im, c, rates);
+}
+
+void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const void *skip, ptrdiff_t batch,
+                     const void *gaps, const void *x, const void *state, void *next, void *y) {
+  CALL(s4d_gap_step, s, rates, skip, batch, gaps, x, state, next, y);
 }

@@ -11,4 +11,22 @@
     (const struct ck_long_convolution *, const REAL *, const REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, void, long_backward, \
     (const struct ck_long_convolution *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
-     int, REAL *, REAL *))
+     int, REAL *, REAL *)) \
+  X(REAL, ptrdiff_t, s4d_tape, (const struct ck_s4d *)) \
+  X(REAL, ptrdiff_t, s4d_scratch, (const struct ck_s4d *)) \
+  X(REAL, void, s4d_kernel, \
+    (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
+     REAL *)) \
+  X(REAL, void, s4d_kernel_gradient, \
+    (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
+     const REAL *, REAL *, REAL *, REAL *, REAL *, REAL *, REAL *)) \
+  X(REAL, void, s4d_pack, \
+    (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, s4d_step, \
+    (const struct ck_s4d *, const REAL *, const REAL *, ptrdiff_t, const REAL *, const REAL *, REAL *, \
+     REAL *)) \
+  X(REAL, void, s4d_rates, \
+    (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, s4d_gap_step, \
+    (const struct ck_s4d *, const REAL *, const REAL *, ptrdiff_t, const REAL *, const REAL *, const REAL *, \
+     REAL *, REAL *))

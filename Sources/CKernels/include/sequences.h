@@ -30,4 +30,34 @@ void ck_long_forward(int type, const struct ck_long_convolution *shape, const vo
 void ck_long_backward(int type, const struct ck_long_convolution *shape, const void *table, const void *x,
                       const void *kernel, const void *dy, void *dx, int adds, void *dkernel, void *scratch);
 
+// Diagonal state spaces of one input and output for each channel (S4D); diagonal.inc has the equations.
+// Parameters: log_dt [width], log_re and im [width][modes] with A = -exp(log_re) + i im, c [width][modes][2].
+struct ck_s4d {
+  ptrdiff_t steps, width, modes;
+  // The bilinear rule in place of the zero-order hold.
+  int bilinear;
+};
+
+/// Elements of the tape of ck_s4d_kernel and of the scratch memory of its gradient; both aligned to 64 bytes.
+ptrdiff_t ck_s4d_tape(int type, const struct ck_s4d *s);
+ptrdiff_t ck_s4d_scratch(int type, const struct ck_s4d *s);
+// The kernel of the convolution, [steps][width]; skip [width], if not NULL, is added to its first row.
+void ck_s4d_kernel(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                   const void *c, const void *skip, void *kernel, void *tape);
+// Gradients of the parameters, added; d_skip may be NULL.
+void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re,
+                            const void *im, const void *c, const void *tape, const void *dkernel,
+                            void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip, void *scratch);
+// Single steps. constants: [modes][6][padded width], state: [batch][modes][2][padded width], where the width is
+// padded as by ck_padded. `state` and `next` may be the same.
+void ck_s4d_pack(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                 const void *c, void *constants);
+void ck_s4d_step(int type, const struct ck_s4d *s, const void *constants, const void *skip, ptrdiff_t batch,
+                 const void *x, const void *state, void *next, void *y);
+// Steps over a gap of each row's own, gaps [batch], in units of its dt. rates: [1 + 4 modes][padded width].
+void ck_s4d_rates(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
+                  const void *c, void *rates);
+void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const void *skip, ptrdiff_t batch,
+                     const void *gaps, const void *x, const void *state, void *next, void *y);
+
 #endif
