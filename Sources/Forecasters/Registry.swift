@@ -21,6 +21,11 @@ public enum Registry {
     RegistryEntry(
       kind: "elman", help: "Stacked Elman network; the plain recurrent baseline.",
       reference: "elman1990"),
+    RegistryEntry(
+      kind: "s4d",
+      help:
+        "Diagonal state spaces trained as long convolutions; long contexts, constant memory per step.",
+      reference: "gu2022s4d"),
   ]
 
   public static var kinds: [String] { entries.map(\.kind) }
@@ -43,6 +48,10 @@ public enum Registry {
     case "lstm": return stack(.lstm)
     case "gru": return stack(.gru)
     case "elman": return stack(.elman)
+    case "s4d":
+      return S4D<Element>(
+        inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+        dropout: configuration.dropout, layout: &layout)
     default: preconditionFailure("kind \(configuration.kind) was not validated")
     }
   }
