@@ -109,7 +109,7 @@ public final class Execution<Element: Real> {
   func runBackward() {
     for index in plan.steps.indices.reversed() where plan.steps[index].runsBackward {
       for (place, count) in plan.steps[index].clears {
-        (arena + place.offset).update(repeating: 0, count: count)
+        (arena + place.offset).clear(count)
       }
       plan.steps[index].operation.backward(context(index))
     }

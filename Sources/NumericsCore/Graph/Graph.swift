@@ -165,7 +165,7 @@ public struct OperationContext<Element: Real> {
 
     /// Makes it a sum to add to.
     public func cleared(_ count: Int) -> UnsafeMutablePointer<Element> {
-      if !adds { base.update(repeating: 0, count: count) }
+      if !adds { base.clear(count) }
       return base
     }
   }
