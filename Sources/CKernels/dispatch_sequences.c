@@ -73,3 +73,55 @@ void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const 
                      const void *gaps, const void *x, const void *state, void *next, void *y) {
   CALL(s4d_gap_step, s, rates, skip, batch, gaps, x, state, next, y);
 }
+
+ptrdiff_t ck_scan_vectors(int type, const struct ck_scan *s) {
+  return COUNT(scan_panels, s) * s->states * ck_padded(type, 1);
+}
+
+ptrdiff_t ck_scan_tape(int type, const struct ck_scan *s) { return COUNT(scan_tape, s); }
+
+ptrdiff_t ck_scan_scratch(int type, const struct ck_scan *s) { return COUNT(scan_scratch, s); }
+
+void ck_scan_decays(int type, const struct ck_scan *s, const void *a, void *decays) {
+  CALL(scan_decays, s, a, decays);
+}
+
+void ck_scan_forward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+                     const void *skip, const void *decays, void *state, void *y, void *tape) {
+  CALL(scan_forward, s, x, delta, bc, skip, decays, state, y, tape);
+}
+
+void ck_scan_backward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+                      const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
+                      void *dbc, int adds, void *da, void *dskip, void *scratch) {
+  CALL(scan_backward, s, x, delta, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
+}
+
+void ck_scan_state(int type, const struct ck_scan *s, int unpack, void *vectors, void *plain) {
+  CALL(scan_state, s, unpack, vectors, plain);
+}
+
+void ck_short_forward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
+                      const void *x, const void *w, const void *bias, void *y) {
+  CALL(short_forward, steps, batch, width, taps, x, w, bias, y);
+}
+
+void ck_short_last(int type, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps, const void *x, const void *w,
+                   const void *bias, void *y) {
+  CALL(short_last, batch, width, taps, x, w, bias, y);
+}
+
+void ck_short_backward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
+                       const void *x, const void *w, const void *bias, const void *dy, void *dx, int adds,
+                       void *dw, void *dbias, void *scratch) {
+  CALL(short_backward, steps, batch, width, taps, x, w, bias, dy, dx, adds, dw, dbias, scratch);
+}
+
+void ck_gate_product(int type, int silu, size_t n, const void *a, const void *b, void *out) {
+  CALL(gate_product, silu, n, a, b, out);
+}
+
+void ck_gate_product_gradient(int type, int silu, size_t n, const void *a, const void *b, const void *dy,
+                              void *da, void *db, int adds) {
+  CALL(gate_product_gradient, silu, n, a, b, dy, da, db, adds);
+}

@@ -26,6 +26,9 @@ public enum Registry {
       help:
         "Diagonal state spaces trained as long convolutions; long contexts, constant memory per step.",
       reference: "gu2022s4d"),
+    RegistryEntry(
+      kind: "mamba", help: "Selective state spaces; what is kept depends on the input.",
+      reference: "gu2023mamba"),
   ]
 
   public static var kinds: [String] { entries.map(\.kind) }
@@ -50,6 +53,10 @@ public enum Registry {
     case "elman": return stack(.elman)
     case "s4d":
       return S4D<Element>(
+        inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+        dropout: configuration.dropout, layout: &layout)
+    case "mamba":
+      return Mamba<Element>(
         inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
         dropout: configuration.dropout, layout: &layout)
     default: preconditionFailure("kind \(configuration.kind) was not validated")

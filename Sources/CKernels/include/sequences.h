@@ -60,4 +60,44 @@ void ck_s4d_rates(int type, const struct ck_s4d *s, const void *log_dt, const vo
 void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const void *skip, ptrdiff_t batch,
                      const void *gaps, const void *x, const void *state, void *next, void *y);
 
+// Selective state spaces (Mamba); selective.inc has the equations. x, delta, y: [steps][batch][width]; bc:
+// [steps][batch][2][states], B before C; a: [width][states] with A = -exp(a); skip: [width].
+struct ck_scan {
+  ptrdiff_t steps, batch, width, states;
+};
+
+/// Elements of A and of a batch of states as vectors: ck_scan_vectors and batch times that.
+ptrdiff_t ck_scan_vectors(int type, const struct ck_scan *s);
+ptrdiff_t ck_scan_tape(int type, const struct ck_scan *s);
+ptrdiff_t ck_scan_scratch(int type, const struct ck_scan *s);
+/// A as vectors, the beginning of the tape.
+void ck_scan_decays(int type, const struct ck_scan *s, const void *a, void *decays);
+// `state`: the initial one, as vectors, replaced by the last. tape: with `decays` at its beginning, or NULL.
+void ck_scan_forward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+                     const void *skip, const void *decays, void *state, void *y, void *tape);
+// dy may be NULL; dx, ddelta and dbc may be NULL too and are added to where bit 0, 1, 2 of `adds` is set. da and dskip are always
+// added to, or NULL. dstate: the gradient of the last state, as vectors, replaced by that of the initial one.
+void ck_scan_backward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+                      const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
+                      void *dbc, int adds, void *da, void *dskip, void *scratch);
+/// States as vectors to (unpack) or from [batch][width][states].
+void ck_scan_state(int type, const struct ck_scan *s, int unpack, void *vectors, void *plain);
+
+// A short causal convolution with a function: y = silu(bias + sum over k of w[k] x[t - k]), w [taps][width].
+void ck_short_forward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
+                      const void *x, const void *w, const void *bias, void *y);
+// Only the last of `taps` steps x [taps][batch][width]: y [batch][width].
+void ck_short_last(int type, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps, const void *x, const void *w,
+                   const void *bias, void *y);
+// dx may be NULL; dw and dbias are added to. scratch: [taps][batch][width].
+void ck_short_backward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
+                       const void *x, const void *w, const void *bias, const void *dy, void *dx, int adds,
+                       void *dw, void *dbias, void *scratch);
+
+// out = a f(b), with f a sigmoid or, if `silu`, x sigmoid(x). Gradients may be NULL; bits 0 and 1 of `adds` are
+// for da and db.
+void ck_gate_product(int type, int silu, size_t n, const void *a, const void *b, void *out);
+void ck_gate_product_gradient(int type, int silu, size_t n, const void *a, const void *b, const void *dy,
+                              void *da, void *db, int adds);
+
 #endif

@@ -99,7 +99,7 @@ public struct S4D<Element: Real>: Backbone {
     var x = encoder(inputs)
     for (index, block) in blocks.enumerated() {
       let y = layer(index, block.norm(x)).map(.gelu)
-      let glu = block.value(y) * block.gate(y).map(.sigmoid)
+      let glu = block.value(y).gated(by: block.gate(y), .sigmoid)
       x = x + glu.dropout(dropout, purpose: "dropout of layer \(index)")
     }
     return norm(x)

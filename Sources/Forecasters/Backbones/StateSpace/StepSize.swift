@@ -7,6 +7,9 @@ enum StepSize {
   static func logUniform(using stream: inout RandomStream) -> Double {
     log(0.001) + (log(0.1) - log(0.001)) * stream.uniform()
   }
+
+  /// The `x` with `log(1 + exp(x)) = exp(y)`.
+  static func inverseSoftplus(ofLogarithm y: Double) -> Double { log(expm1(exp(y))) }
 }
 
 /// Foundation's function, for files that do not import it.
