@@ -125,3 +125,21 @@ void ck_gate_product_gradient(int type, int silu, size_t n, const void *a, const
                               void *da, void *db, int adds) {
   CALL(gate_product_gradient, silu, n, a, b, dy, da, db, adds);
 }
+
+void ck_modes_pack(int type, const struct ck_modes *s, const void *log_dt, const void *log_re, const void *im,
+                   void *constants) {
+  CALL(modes_pack, s, log_dt, log_re, im, constants);
+}
+
+ptrdiff_t ck_modes_scratch(int type, const struct ck_modes *s) { return COUNT(modes_scratch, s); }
+
+void ck_modes_forward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
+                      const void *u, const void *initial, void *y) {
+  CALL(modes_forward, s, constants, gaps, u, initial, y);
+}
+
+void ck_modes_backward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
+                       const void *u, const void *y, const void *dy, void *du, int adds, void *d_log_dt,
+                       void *d_log_re, void *d_im, void *scratch) {
+  CALL(modes_backward, s, constants, gaps, u, y, dy, du, adds, d_log_dt, d_log_re, d_im, scratch);
+}

@@ -50,4 +50,12 @@
      REAL *, int, REAL *, REAL *, REAL *)) \
   X(REAL, void, gate_product, (int, size_t, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, gate_product_gradient, \
-    (int, size_t, const REAL *, const REAL *, const REAL *, REAL *, REAL *, int))
+    (int, size_t, const REAL *, const REAL *, const REAL *, REAL *, REAL *, int)) \
+  X(REAL, void, modes_pack, \
+    (const struct ck_modes *, const REAL *, const REAL *, const REAL *, REAL *)) \
+  X(REAL, ptrdiff_t, modes_scratch, (const struct ck_modes *)) \
+  X(REAL, void, modes_forward, \
+    (const struct ck_modes *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, modes_backward, \
+    (const struct ck_modes *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
+     int, REAL *, REAL *, REAL *, REAL *))

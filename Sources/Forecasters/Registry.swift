@@ -29,6 +29,10 @@ public enum Registry {
     RegistryEntry(
       kind: "mamba", help: "Selective state spaces; what is kept depends on the input.",
       reference: "gu2023mamba"),
+    RegistryEntry(
+      kind: "s5",
+      help: "One diagonal state space for all channels; reads irregular gaps in time as they are.",
+      reference: "smith2023s5"),
   ]
 
   public static var kinds: [String] { entries.map(\.kind) }
@@ -57,6 +61,10 @@ public enum Registry {
         dropout: configuration.dropout, layout: &layout)
     case "mamba":
       return Mamba<Element>(
+        inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+        dropout: configuration.dropout, layout: &layout)
+    case "s5":
+      return S5<Element>(
         inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
         dropout: configuration.dropout, layout: &layout)
     default: preconditionFailure("kind \(configuration.kind) was not validated")

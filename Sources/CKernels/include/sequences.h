@@ -100,4 +100,24 @@ void ck_gate_product(int type, int silu, size_t n, const void *a, const void *b,
 void ck_gate_product_gradient(int type, int silu, size_t n, const void *a, const void *b, const void *dy,
                               void *da, void *db, int adds);
 
+// One diagonal state space for all channels (S5); diagonal.inc has the equations. u, y: [steps][batch][2][modes],
+// real before imaginary parts; log_dt, log_re, im: [modes]; gaps: [steps][batch] in units of dt, or NULL for 1.
+struct ck_modes {
+  ptrdiff_t steps, batch, modes;
+  int bilinear;
+};
+
+/// constants: 7 times ck_padded(modes) elements.
+void ck_modes_pack(int type, const struct ck_modes *s, const void *log_dt, const void *log_re, const void *im,
+                   void *constants);
+/// Elements of the scratch memory of backward.
+ptrdiff_t ck_modes_scratch(int type, const struct ck_modes *s);
+// initial: [batch][2][modes], or NULL for zero.
+void ck_modes_forward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
+                      const void *u, const void *initial, void *y);
+// From the zero state. du may be NULL; it is added to if `adds`. Gradients of the parameters are added.
+void ck_modes_backward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
+                       const void *u, const void *y, const void *dy, void *du, int adds, void *d_log_dt,
+                       void *d_log_re, void *d_im, void *scratch);
+
 #endif
