@@ -33,6 +33,10 @@ public enum Registry {
       kind: "s5",
       help: "One diagonal state space for all channels; reads irregular gaps in time as they are.",
       reference: "smith2023s5"),
+    RegistryEntry(
+      kind: "lmu",
+      help: "Legendre Memory Unit; the context held as coefficients of orthogonal polynomials.",
+      reference: "voelker2019"),
   ]
 
   public static var kinds: [String] { entries.map(\.kind) }
@@ -67,6 +71,11 @@ public enum Registry {
       return S5<Element>(
         inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
         dropout: configuration.dropout, layout: &layout)
+    case "lmu":
+      return LMU<Element>(
+        inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+        dropout: configuration.dropout, window: Double(configuration.contextLength),
+        layout: &layout)
     default: preconditionFailure("kind \(configuration.kind) was not validated")
     }
   }
