@@ -113,6 +113,11 @@ void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, con
   CALL(normalise_gradient, rows, width, centred, x, gain, statistics, dy, dx, adds, dgain);
 }
 
+void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
+                 int adds) {
+  CALL(few_rows, rows, inner, columns, x, w, y, adds);
+}
+
 double ck_sum(int type, size_t n, const void *in) {
   return type == CK_DOUBLE ? table->f64.sum(n, in) : table->f32.sum(n, in);
 }

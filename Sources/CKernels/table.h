@@ -31,6 +31,7 @@
     (size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, void, normalise_gradient, \
     (size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, REAL *)) \
+  X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
   X(REAL, double, sum, (size_t, const REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
   X(REAL, REAL, max, (size_t, const REAL *)) \

@@ -77,6 +77,10 @@ void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, con
                            const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain);
 
+// y (+)= x w for a few rows: x [rows][inner], w [inner][columns].
+void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
+                 int adds);
+
 // Reductions, in double.
 
 double ck_sum(int type, size_t n, const void *in);
