@@ -31,6 +31,8 @@ __attribute__((constructor)) static void choose(void) {
          choose_named("avx2"));
 }
 
+const struct ck_table *ck_chosen_table(void) { return table; }
+
 const char *ck_vector_level(void) { return table->level; }
 
 // The pointers are void to the caller and typed to the kernel; scalars come as double.
@@ -109,6 +111,11 @@ void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, con
                            const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain) {
   CALL(normalise_gradient, rows, width, centred, x, gain, statistics, dy, dx, adds, dgain);
+}
+
+void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
+                 int adds) {
+  CALL(few_rows, rows, inner, columns, x, w, y, adds);
 }
 
 double ck_sum(int type, size_t n, const void *in) {

@@ -40,6 +40,10 @@ public enum Registry {
     LSTMArchitecture.self,
     GRUArchitecture.self,
     ElmanArchitecture.self,
+    S4DArchitecture.self,
+    S5Architecture.self,
+    MambaArchitecture.self,
+    LMUArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

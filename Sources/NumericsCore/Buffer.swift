@@ -22,9 +22,8 @@ public final class Buffer<Element: Real>: @unchecked Sendable {  // see above
   private static func allocate(_ count: Int) -> UnsafeMutablePointer<Element> {
     let bytes = max(count, 1) * MemoryLayout<Element>.stride
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    let base = raw.bindMemory(to: Element.self, capacity: max(count, 1))
-    base.initialize(repeating: 0, count: max(count, 1))
-    return base
+    raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    return raw.bindMemory(to: Element.self, capacity: max(count, 1))
   }
 
   public subscript(position: Int) -> Element {
@@ -40,7 +39,7 @@ public final class Buffer<Element: Real>: @unchecked Sendable {  // see above
     count = wanted
   }
 
-  public func zero(_ length: Int? = nil) { base.update(repeating: 0, count: length ?? count) }
+  public func zero(_ length: Int? = nil) { base.clear(length ?? count) }
 
   public func copy(from other: Buffer<Element>) {
     precondition(other.count == count)
@@ -48,4 +47,13 @@ public final class Buffer<Element: Real>: @unchecked Sendable {  // see above
   }
 
   public var array: [Element] { Array(UnsafeBufferPointer(start: base, count: count)) }
+}
+
+extension UnsafeMutablePointer where Pointee: Real {
+  /// Makes `count` numbers zero, in one go: `update(repeating:)` calls the type's witness for each of them
+  /// where the compiler does not know the type.
+  package func clear(_ count: Int) {
+    UnsafeMutableRawPointer(self).initializeMemory(
+      as: UInt8.self, repeating: 0, count: count * MemoryLayout<Pointee>.stride)
+  }
 }

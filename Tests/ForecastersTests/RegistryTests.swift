@@ -15,7 +15,8 @@ struct RegistryTests {
   @Test("every entry is described, and its paper is listed in docs/references.md")
   func described() throws {
     let references = try String(
-      contentsOf: URL(fileURLWithPath: #filePath).appendingPathComponent("../../../docs/references.md"), encoding: .utf8)
+      contentsOf: URL(fileURLWithPath: "\(#filePath)/../../../docs/references.md").standardized,
+      encoding: .utf8)
     #expect(Set(Registry.kinds).count == Registry.kinds.count)
     for entry in Registry.entries {
       #expect(entry.help.hasSuffix("."), "\(entry.kind)")

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sequences.h"
+
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
 // Functions of one number; the order is that of `UnaryFunction`.
@@ -74,6 +76,10 @@ void ck_normalise(int type, size_t rows, size_t width, int centred, double epsil
 void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
                            const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain);
+
+// y (+)= x w for a few rows: x [rows][inner], w [inner][columns].
+void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
+                 int adds);
 
 // Reductions, in double.
 

@@ -4,6 +4,10 @@
 public final class Execution<Element: Real> {
   public let plan: Plan<Element>
   private var memory: Memory
+  /// What `memory` begins at, during a run: another execution may make a shared arena larger between runs.
+  private var base: UnsafeMutablePointer<Element>
+  /// `plan.steps`.
+  let steps: [PlannedStep]
   private var parameters: UnsafeMutablePointer<Element>?
   private var gradientOfParameters: UnsafeMutablePointer<Element>?
   /// Executions of the parts that are recomputed, by step.
@@ -31,20 +35,26 @@ public final class Execution<Element: Real> {
     let buffer = arena ?? Buffer(plan.arenaCount)
     buffer.reserve(plan.arenaCount)
     self.plan = plan
+    steps = plan.steps
     memory = .own(buffer)
-    nested = Self.nested(in: plan)
+    base = buffer.base
+    nested = Self.nested(in: plan, base)
     writeConstants()
   }
 
-  private init(borrowing plan: Plan<Element>) {
+  private init(borrowing plan: Plan<Element>, _ base: UnsafeMutablePointer<Element>) {
     self.plan = plan
+    steps = plan.steps
+    self.base = base
     memory = .lent(nil)
-    nested = Self.nested(in: plan)
+    nested = Self.nested(in: plan, base)
   }
 
-  private static func nested(in plan: Plan<Element>) -> [Execution?] {
-    plan.steps.map { step in
-      (step.operation as? Recomputed<Element>).map { Execution(borrowing: $0.plan) }
+  private static func nested(
+    in plan: Plan<Element>, _ base: UnsafeMutablePointer<Element>
+  ) -> [Execution?] {
+    plan.operations.map { operation in
+      (operation as? Recomputed<Element>).map { Execution(borrowing: $0.plan, base) }
     }
   }
 
@@ -58,9 +68,8 @@ public final class Execution<Element: Real> {
   }
 
   @inline(__always)
-  func pointer(_ place: Plan<Element>.Place) -> UnsafeMutablePointer<Element> {
-    guard place.isParameter else { return arena + place.offset }
-    return parameters! + place.offset
+  func pointer(_ place: PlannedPlace) -> UnsafeMutablePointer<Element> {
+    (place.isParameter ? parameters! : base) + place.offset
   }
 
   /// Where the caller writes an input, before every run.
@@ -70,7 +79,8 @@ public final class Execution<Element: Real> {
 
   /// A kept result of the last run.
   public func value(_ tensor: Tensor<Element>) -> UnsafePointer<Element> {
-    UnsafePointer(pointer(plan.values[tensor.id]))
+    let place = plan.values[tensor.id]
+    return UnsafePointer((place.isParameter ? parameters! : arena) + place.offset)
   }
 
   /// The gradient of a differentiable input after `backward`; nil where the loss does not depend on it.
@@ -92,8 +102,9 @@ public final class Execution<Element: Real> {
 
   /// The steps in their order.
   func runForward() {
-    for index in plan.steps.indices where plan.steps[index].runsForward {
-      plan.steps[index].operation.forward(context(index))
+    base = arena
+    for index in steps.indices where steps[index].runsForward {
+      plan.operations[index].forward(context(index))
     }
   }
 
@@ -107,17 +118,19 @@ public final class Execution<Element: Real> {
 
   /// The steps in reverse order, from the gradients that were set.
   func runBackward() {
-    for index in plan.steps.indices.reversed() where plan.steps[index].runsBackward {
-      for (place, count) in plan.steps[index].clears {
-        (arena + place.offset).update(repeating: 0, count: count)
+    base = arena
+    for index in steps.indices.reversed() where steps[index].runsBackward {
+      for (place, count) in steps[index].clears {
+        (base + place.offset).clear(count)
       }
-      plan.steps[index].operation.backward(context(index))
+      plan.operations[index].backward(context(index))
     }
   }
 
   /// Makes ready to run in `base` as part of step `step` of `outer`.
   func borrow(_ base: UnsafeMutablePointer<Element>, from outer: Execution, step: Int) {
     memory = .lent(base)
+    self.base = base
     writeConstants()
     parameters = outer.parameters
     gradientOfParameters = outer.gradientOfParameters
@@ -126,8 +139,8 @@ public final class Execution<Element: Real> {
     (isTraining, run) = (outer.isTraining, outer.run)
   }
 
-  func gradientPointer(_ place: Plan<Element>.Place) -> UnsafeMutablePointer<Element> {
-    place.isParameter ? gradientOfParameters! + place.offset : arena + place.offset
+  func gradientPointer(_ place: PlannedPlace) -> UnsafeMutablePointer<Element> {
+    (place.isParameter ? gradientOfParameters! : base) + place.offset
   }
 
   private func context(_ step: Int) -> OperationContext<Element> {

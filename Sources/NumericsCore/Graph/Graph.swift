@@ -165,37 +165,37 @@ public struct OperationContext<Element: Real> {
 
     /// Makes it a sum to add to.
     public func cleared(_ count: Int) -> UnsafeMutablePointer<Element> {
-      if !adds { base.update(repeating: 0, count: count) }
+      if !adds { base.clear(count) }
       return base
     }
   }
 
   public func input(_ index: Int) -> UnsafePointer<Element> {
-    UnsafePointer(execution.pointer(execution.plan.steps[step].inputs[index]))
+    UnsafePointer(execution.pointer(execution.steps[step].inputs[index]))
   }
 
   public func output(_ index: Int = 0) -> UnsafeMutablePointer<Element> {
-    execution.pointer(execution.plan.steps[step].outputs[index])
+    execution.pointer(execution.steps[step].outputs[index])
   }
 
   /// nil where nothing depends on this result.
   public func outputGradient(_ index: Int = 0) -> UnsafeMutablePointer<Element>? {
-    execution.plan.steps[step].outputGradients[index].map { execution.pointer($0) }
+    execution.steps[step].outputGradients[index].map { execution.pointer($0) }
   }
 
   /// nil where it is not wanted.
   public func inputGradient(_ index: Int) -> Gradient? {
-    execution.plan.steps[step].inputGradients[index].map {
+    execution.steps[step].inputGradients[index].map {
       Gradient(base: execution.gradientPointer($0.place), adds: $0.adds)
     }
   }
 
   public var tape: UnsafeMutablePointer<Element> {
-    execution.pointer(execution.plan.steps[step].tape)
+    execution.pointer(execution.steps[step].tape)
   }
 
   public var scratch: UnsafeMutablePointer<Element> {
-    execution.pointer(execution.plan.steps[step].scratch)
+    execution.pointer(execution.steps[step].scratch)
   }
 
   /// The execution of the part that this step recomputes, made ready in `memory`.

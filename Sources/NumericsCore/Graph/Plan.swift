@@ -1,31 +1,35 @@
+/// A place in one of the two memories of an execution.
+struct PlannedPlace: Sendable {
+  var isParameter = false
+  var offset = 0
+}
+
+/// Where the operands of a step lie. Not generic: what is read for every operand of every step is then read
+/// without a look at the type of the numbers, which is most of the time of a small step.
+struct PlannedStep: Sendable {
+  var inputs: [PlannedPlace]
+  var outputs: [PlannedPlace]
+  var outputGradients: [PlannedPlace?]
+  var inputGradients: [(place: PlannedPlace, adds: Bool)?]
+  var tape = PlannedPlace()
+  var scratch = PlannedPlace()
+  /// Gradients that this step's backward makes room for: they are sums of parts.
+  var clears: [(place: PlannedPlace, count: Int)] = []
+  /// Whether anything that is kept depends on it.
+  var runsForward = false
+  var runsBackward = false
+}
+
 /// Where everything that a graph computes lies in one arena, worked out before the first run.
 ///
 /// Time is counted in steps: forward 0 ..< n, backward n ..< 2n. A value, a gradient, a tape or a scratch
 /// area occupies its part of the arena from the step that writes it to the last that reads it; areas whose
 /// times do not meet may share memory. Immutable, so all threads can use one plan.
 public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations, not the graph
-  /// A place in one of the two memories of an execution.
-  struct Place {
-    var isParameter = false
-    var offset = 0
-  }
+  typealias Place = PlannedPlace
 
-  struct Step {
-    let operation: any Operation<Element>
-    var inputs: [Place]
-    var outputs: [Place]
-    var outputGradients: [Place?]
-    var inputGradients: [(place: Place, adds: Bool)?]
-    var tape = Place()
-    var scratch = Place()
-    /// Gradients that this step's backward makes room for: they are sums of parts.
-    var clears: [(place: Place, count: Int)] = []
-    /// Whether anything that is kept depends on it.
-    var runsForward = false
-    var runsBackward = false
-  }
-
-  var steps: [Step]
+  let operations: [any Operation<Element>]
+  let steps: [PlannedStep]
   /// Places of all values, by their number in the graph.
   let values: [Place]
   let gradients: [Place?]
@@ -120,10 +124,11 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       return (place, graph.values[id].shape.count)
     }
 
+    operations = graph.operations.map(\.operation)
     steps = graph.operations.enumerated().map { index, step in
       let runs = lives.runsBackward[index]
-      return Step(
-        operation: step.operation, inputs: step.inputs.map(place), outputs: step.outputs.map(place),
+      return PlannedStep(
+        inputs: step.inputs.map(place), outputs: step.outputs.map(place),
         outputGradients: step.outputs.map {
           runs && lives.touched.contains(graph.root($0).id) ? gradientPlace($0) : nil
         },

@@ -41,7 +41,7 @@ struct Recomputed<Element: Real>: Operation {
     let inner = run(context)
     // Results may be parts of one another: all are cleared before any is added to.
     for (place, count) in plan.given {
-      inner.gradientPointer(place).update(repeating: 0, count: count)
+      inner.gradientPointer(place).clear(count)
     }
     for (k, id) in results.enumerated() {
       guard let place = plan.gradients[id], let given = context.outputGradient(k) else { continue }

@@ -123,6 +123,15 @@ extension Real {
       kernelType, rows, width, centred ? 1 : 0, x, gain, statistics, dy, dx, adds ? 1 : 0, dGain)
   }
 
+  /// `y = x w` or `y += x w` for a few rows, faster than ``multiply(_:_:_:alpha:_:_:lda:_:_:ldb:beta:_:ldc:)``:
+  /// `x` [rows, inner], `w` [inner, columns].
+  static func multiplyFew(
+    rows: Int, inner: Int, columns: Int, _ x: UnsafePointer<Self>, _ w: UnsafePointer<Self>,
+    _ y: UnsafeMutablePointer<Self>, adds: Bool
+  ) {
+    ck_few_rows(kernelType, rows, inner, columns, x, w, y, adds ? 1 : 0)
+  }
+
   // MARK: Reductions
 
   public static func sumOfSquares(_ count: Int, _ source: UnsafePointer<Self>) -> Double {

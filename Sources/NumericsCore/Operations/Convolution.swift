@@ -11,7 +11,7 @@ struct DepthwiseConvolution<Element: Real>: Operation {
 
   func forward(_ context: OperationContext<Element>) {
     let (x, w, y) = (context.input(0), context.input(1), context.output())
-    y.update(repeating: 0, count: steps * row)
+    y.clear(steps * row)
     for k in 0..<min(kernel, steps) {
       Element.multiplyAdd(
         rows: (steps - k) * batch, width: width, x, w + k * width, to: y + k * row)

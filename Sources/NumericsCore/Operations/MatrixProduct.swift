@@ -11,6 +11,12 @@ struct Linear<Element: Real>: Operation {
   func forward(_ context: OperationContext<Element>) {
     let out = context.output()
     if hasBias { Element.broadcast(rows: rows, width: columns, context.input(2), to: out) }
+    if rows <= 4 {
+      Element.multiplyFew(
+        rows: rows, inner: inner, columns: columns, context.input(0), context.input(1), out,
+        adds: hasBias)
+      return
+    }
     Element.multiply(
       rows, columns, inner, alpha: 1, context.input(0), .plain, lda: inner, context.input(1),
       .plain,

@@ -10,7 +10,7 @@ struct AxisSum<Element: Real>: Operation {
 
   func forward(_ context: OperationContext<Element>) {
     let (x, y) = (context.input(0), context.output())
-    y.update(repeating: 0, count: outer * inner)
+    y.clear(outer * inner)
     if inner == 1 {
       Element.addRowSums(rows: outer, width: length, scale: scale, x, to: y)
       return

@@ -123,7 +123,7 @@ struct RecurrentSequence<Element: Real>: Operation {
     }
     for row in 0..<rows {
       Element.scale(width, 1, source + row * sourceRow, out + row * outRow, adds: adds)
-      if outRow > width { (out + row * outRow + width).update(repeating: 0, count: outRow - width) }
+      if outRow > width { (out + row * outRow + width).clear(outRow - width) }
     }
   }
 

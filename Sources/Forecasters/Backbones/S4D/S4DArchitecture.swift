@@ -1,0 +1,36 @@
+public import NumericsCore
+
+public enum S4DArchitecture: Architecture {
+  public static let kind = "s4d"
+  public static let help = "Diagonal state spaces as long convolutions: long contexts, cheap steps."
+  public static let reference = "gu2022s4d"
+  public static let time = "D T log T + T D²"
+  public static let memory = "N D"
+  public static let options: [ModelOption] = [
+    .integer("stateSize", 2...1024, standard: 64, "real numbers of state for each channel, even"),
+    .choice(
+      "discretisation", Discretisation.allCases.map(\.rawValue),
+      standard: Discretisation.zeroOrderHold.rawValue, "from continuous time to steps"),
+    .choice(
+      "initialisation", StateMatrix.allCases.map(\.rawValue), standard: StateMatrix.linear.rawValue,
+      "of the state matrix"),
+  ]
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    let size = configuration.integer("stateSize")
+    guard size % 2 == 0 else {
+      throw ForecasterError(
+        .badConfiguration, "stateSize is \(size), expected an even number: states come in pairs")
+    }
+  }
+
+  public static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    S4D<Element>(
+      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+      dropout: configuration.dropout, stateSize: configuration.integer("stateSize"),
+      rule: Discretisation(rawValue: configuration.text("discretisation"))!,
+      matrix: StateMatrix(rawValue: configuration.text("initialisation"))!, layout: &layout)
+  }
+}

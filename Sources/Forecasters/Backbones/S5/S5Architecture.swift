@@ -1,0 +1,33 @@
+public import NumericsCore
+
+public enum S5Architecture: Architecture {
+  public static let kind = "s5"
+  public static let help = "One diagonal state space for all channels, scanned in time."
+  public static let reference = "smith2023s5"
+  public static let time = "T D (N + D)"
+  public static let memory = "N"
+  public static let options: [ModelOption] = [
+    .integer("stateSize", 0...4096, standard: 0, "real numbers of state, even; 0 is hidden"),
+    .choice(
+      "discretisation", Discretisation.allCases.map(\.rawValue),
+      standard: Discretisation.zeroOrderHold.rawValue, "from continuous time to steps"),
+  ]
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    let size = configuration.integer("stateSize")
+    guard size % 2 == 0 else {
+      throw ForecasterError(
+        .badConfiguration, "stateSize is \(size), expected an even number: states come in pairs")
+    }
+  }
+
+  public static func makeBackbone<Element: Real>(
+    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
+  ) -> any Backbone<Element> {
+    let size = configuration.integer("stateSize")
+    return S5<Element>(
+      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+      dropout: configuration.dropout, stateSize: size == 0 ? nil : size,
+      rule: Discretisation(rawValue: configuration.text("discretisation"))!, layout: &layout)
+  }
+}

@@ -1,0 +1,16 @@
+import Foundation
+import NumericsCore
+
+/// Starting values of the step `dt` of a discretised state space.
+enum StepSize {
+  /// `log dt` with `dt` log-uniform in 0.001 to 0.1.
+  static func logUniform(using stream: inout RandomStream) -> Double {
+    log(0.001) + (log(0.1) - log(0.001)) * stream.uniform()
+  }
+
+  /// The `x` with `log(1 + exp(x)) = exp(y)`.
+  static func inverseSoftplus(ofLogarithm y: Double) -> Double { log(expm1(exp(y))) }
+}
+
+/// Foundation's function, for files that do not import it.
+func logarithm(_ x: Double) -> Double { log(x) }

@@ -1,0 +1,86 @@
+/// Starting values of the diagonal state matrix: one eigenvalue of each conjugate pair, `n = 0 ..< N / 2` for a
+/// state of `N` (Gu et al. 2022, arXiv 2206.11893, section 4).
+public enum StateMatrix: String, Sendable, Codable, CaseIterable {
+  /// `-1/2 + i pi n`.
+  case linear
+  /// `-1/2 + i (N / pi) (N / (2 n + 1) - 1)`.
+  case inverse
+  /// Eigenvalues of the normal part of HiPPO-LegS, imaginary parts rising.
+  case legS
+  /// `-(n + 1)`: no oscillation.
+  case real
+
+  /// - Parameter size: `N`, even.
+  public func eigenvalues(size: Int) -> (real: [Double], imaginary: [Double]) {
+    precondition(size >= 2 && size % 2 == 0)
+    let half = [Double](repeating: -0.5, count: size / 2)
+    let N = Double(size)
+    switch self {
+    case .linear: return (half, (0..<(size / 2)).map { .pi * Double($0) })
+    case .inverse:
+      return (half, (0..<(size / 2)).map { N / .pi * (N / Double(2 * $0 + 1) - 1) })
+    case .legS: return (half, Self.frequenciesOfLegS(size))
+    case .real:
+      return ((0..<(size / 2)).map { -Double($0 + 1) }, half.map { _ in 0 })
+    }
+  }
+
+  /// HiPPO-LegS: `A_ij = -sqrt((2i+1)(2j+1))` below the diagonal, `-(i+1)` on it (Gu et al. 2020).
+  public static func hippoLegS(_ size: Int) -> [Double] {
+    (0..<(size * size)).map { k in
+      let (i, j) = (k / size, k % size)
+      return i > j ? -(Double((2 * i + 1) * (2 * j + 1))).squareRoot() : i == j ? -Double(i + 1) : 0
+    }
+  }
+
+  /// HiPPO-LegS plus `p p'` with `p_i = sqrt(i + 1/2)` is `-1/2` plus a skew-symmetric matrix `K`, whose
+  /// eigenvalues are `+-i w`. Those of the symmetric matrix `[[0, -K], [K, 0]]` are `+-w`, each twice.
+  private static func frequenciesOfLegS(_ size: Int) -> [Double] {
+    let n = 2 * size
+    var a = [Double](repeating: 0, count: n * n)
+    for i in 0..<size {
+      for j in 0..<size where i != j {
+        let root = Double((2 * i + 1) * (2 * j + 1)).squareRoot() / 2
+        let k = i > j ? -root : root
+        a[i * n + size + j] = -k
+        a[(size + i) * n + j] = k
+      }
+    }
+    let positive = SymmetricEigenvalues.of(&a, n).sorted().suffix(size)
+    return stride(from: 0, to: size, by: 2).map {
+      (positive[positive.startIndex + $0] + positive[positive.startIndex + $0 + 1]) / 2
+    }
+  }
+}
+
+/// Eigenvalues of small symmetric matrices by Jacobi's rotations, which are as exact as the matrix.
+enum SymmetricEigenvalues {
+  /// - Parameter a: `[n, n]`; becomes diagonal.
+  static func of(_ a: inout [Double], _ n: Int) -> [Double] {
+    let scale = a.reduce(0) { $0 + $1 * $1 }
+    for _ in 0..<60 {
+      var off = 0.0
+      for i in 0..<n { for j in 0..<i { off += a[i * n + j] * a[i * n + j] } }
+      if off <= 1e-32 * scale { break }
+      for p in 0..<n {
+        for q in (p + 1)..<max(n, p + 1) where a[p * n + q] != 0 {
+          let theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q])
+          let t = (theta < 0 ? -1 : 1) / (abs(theta) + (theta * theta + 1).squareRoot())
+          let c = 1 / (t * t + 1).squareRoot()
+          let s = t * c
+          for k in 0..<n {
+            let (x, y) = (a[k * n + p], a[k * n + q])
+            a[k * n + p] = c * x - s * y
+            a[k * n + q] = s * x + c * y
+          }
+          for k in 0..<n {
+            let (x, y) = (a[p * n + k], a[q * n + k])
+            a[p * n + k] = c * x - s * y
+            a[q * n + k] = s * x + c * y
+          }
+        }
+      }
+    }
+    return (0..<n).map { a[$0 * n + $0] }
+  }
+}
