@@ -31,6 +31,8 @@ __attribute__((constructor)) static void choose(void) {
          choose_named("avx2"));
 }
 
+const struct ck_table *ck_chosen_table(void) { return table; }
+
 const char *ck_vector_level(void) { return table->level; }
 
 // The pointers are void to the caller and typed to the kernel; scalars come as double.
