@@ -40,6 +40,8 @@ public enum Registry {
     LSTMArchitecture.self,
     GRUArchitecture.self,
     ElmanArchitecture.self,
+    ParaLSTMArchitecture.self,
+    ParaGRUArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

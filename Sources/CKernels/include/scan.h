@@ -60,6 +60,8 @@ enum { CK_PARAGRU = 0, CK_PARALSTM = 1 };
 struct ck_diagonal {
   int kind;
   ptrdiff_t steps, rows, width;
+  // The part that is computed: rows and units from the first on.
+  ptrdiff_t first_row, row_count, first_unit, unit_count;
   // Weighted inputs with biases [steps][rows][3 width], recurrent weights [3][width], peepholes [2][width]
   // of f and o (LSTM).
   const void *u, *recurrent, *peephole;

@@ -333,4 +333,29 @@ struct ScanSchedule<Element: Real>: Sendable {
       }
     }
   }
+
+  /// The gradients that reach each chunk from later ones, without running the chunks: for those who run them
+  /// in another way.
+  ///
+  /// - Precondition: divided in time.
+  /// - Returns: in `scratch`, those of the last chunk but one, then of the one before ..., `[parts - 1,
+  ///   planes, channels]`.
+  func carries(
+    _ scan: ck_scan, _ adjoint: ck_scan_adjoint, scratch: UnsafeMutablePointer<Element>
+  ) -> UnsafeMutablePointer<Element> {
+    nonisolated(unsafe) let scan = scan
+    nonisolated(unsafe) let adjoint = adjoint
+    nonisolated(unsafe) let carries = scratch
+    let states = carries + parts * carryPlanes * channels
+    parallel(count: parts - 1) { worker in
+      let (first, last) = bounds(parts - 1 - worker)
+      reduce(
+        chunk(scan, first, last), chunk(adjoint, first),
+        to: carries + worker * carryPlanes * channels)
+    }
+    combine(
+      carries, count: parts - 1, initial: UnsafeRawPointer(adjoint.carry),
+      plane: adjoint.carry_plane, to: states)
+    return states
+  }
 }

@@ -56,6 +56,11 @@ struct LinearScanTests {
       Box(kind: kind, steps: 4, batch: 5, width: 27),
       Box(kind: kind, steps: 6, batch: 3, width: 5, constantAxes: 1),
       Box(kind: kind, steps: 6, batch: 2, width: 9, constantAxes: 2, reverse: true),
+    ]
+  }
+  /// Many channels, divided among threads.
+  static let wide: [Box] = kinds.flatMap { kind in
+    [
       Box(kind: kind, steps: 3, batch: 9, width: 33, threads: 3),
       Box(kind: kind, steps: 3, batch: 9, width: 33, constantAxes: 1, started: false, threads: 2),
     ]
@@ -152,7 +157,7 @@ struct LinearScanTests {
     }
   }
 
-  @Test("states are those of the definition", arguments: boxes + long)
+  @Test("states are those of the definition", arguments: boxes + wide + long)
   func forward(box: Box) {
     let numbers = numbers(box)
     let expected = naive(box, numbers)
@@ -207,7 +212,8 @@ struct LinearScanTests {
   }
 
   @Test(
-    "threads give the sequential results and gradients, the same ones each time", arguments: long)
+    "threads give the sequential results and gradients, the same ones each time",
+    arguments: wide + long)
   func threads(box: Box) {
     let numbers = numbers(box)
     let divided = differentiated(box, numbers)
