@@ -67,8 +67,10 @@ struct ck_diagonal {
   const void *u, *recurrent, *peephole;
   // States before the first step [rows][width], zero if NULL.
   const void *h0, *c0;
-  // States [steps][rows][width]. `linearise` reads them.
+  // States [steps][rows][width]. `linearise` reads them, those beyond `bound` as if they were there: the
+  // states of the solution lie within, those of an iteration need not.
   void *h, *c;
+  double bound;
   // Optional [steps][3 (GRU), 4 (LSTM, with tanh c)][rows * width]: what the backward pass needs.
   void *gates;
 };

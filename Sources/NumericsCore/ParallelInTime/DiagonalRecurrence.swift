@@ -162,6 +162,16 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
     steps * cell.states * channels + 16 * chunks + schedule.scratchCount
   }
 
+  /// What no state exceeds: each is between the one before and a number in [-1, 1], or in [-1, 1] itself.
+  /// Keeping the iterations within it lets them converge from far away.
+  private func bound(_ x: Operands) -> Double {
+    var bound = 1.0
+    for initial in [x.h0, cell.hasMemory ? x.c0 : nil].compactMap({ $0 }) {
+      for k in 0..<channels { bound = max(bound, Double(abs(initial[k]))) }
+    }
+    return bound
+  }
+
   /// Bytes from the plane of `h` to that of `c`.
   private func plane(_ x: Operands) -> Int { x.c.map { x.h.distance(to: $0) * size } ?? 0 }
 
@@ -193,11 +203,13 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
     x.h.update(repeating: 0, count: steps * channels)
     x.c?.update(repeating: 0, count: steps * channels)
     let tolerance = limits.tolerance * Double(Element.ulpOfOne)
+    let bound = bound(x)
     for iteration in 0...limits.iterations {
       nonisolated(unsafe) let (x, jacobian, b, errors) = (x, jacobian, scratch, errors)
       parallel(count: chunks) { index in
         let range = chunk(index)
         var part = kernel(x, steps: range)
+        part.bound = bound
         let error = ck_diagonal_linearise(
           Element.kernelType, &part, jacobian + range.lowerBound * S * S * channels,
           b + range.lowerBound * S * channels)
@@ -230,6 +242,20 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
     package var peephole: UnsafeMutablePointer<Element>?
     /// `[2, B, D]` or `[1, B, D]`: zero, then the gradients of the initial states.
     package var carry: UnsafeMutablePointer<Element>
+
+    package init(
+      dh: UnsafePointer<Element>?, dc: UnsafePointer<Element>?, du: UnsafeMutablePointer<Element>,
+      adds: Bool, recurrent: UnsafeMutablePointer<Element>,
+      peephole: UnsafeMutablePointer<Element>?, carry: UnsafeMutablePointer<Element>
+    ) {
+      self.dh = dh
+      self.dc = dc
+      self.du = du
+      self.adds = adds
+      self.recurrent = recurrent
+      self.peephole = peephole
+      self.carry = carry
+    }
   }
 
   private var weightCount: Int { (DiagonalCell.gates + 2) * cell.width }

@@ -7,12 +7,14 @@
 /// faster only where there are more threads than vectors of units, roughly
 /// `threads > passes * linearisation * vectors / max(vectors of a thread, latency)`.
 ///
-/// Costs in units of one vector's share of a sequential step, measured with `forecast-bench parallel-in-time`.
+/// Two threads never suffice: the passes alone are more. Costs in units of one vector's share of a sequential
+/// step, measured over T 128 ... 65536, B 1 ... 64, D 32 and 128 on a processor with AVX-512 (see
+/// `measureParallelInTime`); where sequences outgrow the caches a linearisation costs up to half as much again.
 public struct ParallelInTimeRule<Element: Real>: Sendable {
   /// Linearisations until convergence, the last of which finds that there is nothing left to do.
-  public var passes = 6.0
+  public var passes = 5.0
   /// One linearisation of a vector and its part in the linear recurrence.
-  public var linearisation = 1.6
+  public func linearisation(_ kind: DiagonalCell.Kind) -> Double { kind == .paraGRU ? 2 : 3 }
   /// A step of a single vector that waits for itself.
   public var latency = 3.0
   /// Steps for each thread from which its start does not count.
@@ -33,7 +35,7 @@ public struct ParallelInTimeRule<Element: Real>: Sendable {
 
   /// Time of a step in Newton's form.
   public func newtonCost(_ cell: DiagonalCell, batch: Int, threads: Int) -> Double {
-    passes * linearisation * vectors(cell, batch) / Double(threads)
+    passes * linearisation(cell.kind) * vectors(cell, batch) / Double(threads)
   }
 
   public func form(

@@ -14,6 +14,8 @@ struct DiagonalCellTests {
     var form = RecurrenceForm.sequential
     var threads = 1
     var limits = NewtonLimits()
+    /// Of the recurrent weights.
+    var scale = 0.6
     var cell: DiagonalCell { DiagonalCell(kind, width: width) }
     /// Weighted inputs, recurrent weights, peepholes, initial h and c.
     var shapes: [Shape] {
@@ -48,7 +50,7 @@ struct DiagonalCellTests {
     return box.shapes.enumerated().map { index, shape in
       random.normals(shape.count).map { number in
         // Initial states lie where states do.
-        index > (box.cell.hasMemory ? 2 : 1) ? tanh(number) : number * (index == 0 ? 1 : 0.6)
+        index > (box.cell.hasMemory ? 2 : 1) ? tanh(number) : number * (index == 0 ? 1 : box.scale)
       }
     }
   }
@@ -155,8 +157,11 @@ struct DiagonalCellTests {
       }
     }
     // Enough steps for the linear recurrence to be divided in time.
-    let box = Box(kind: kind, steps: 701, batch: 2, width: 3)
+    var box = Box(kind: kind, steps: 701, batch: 2, width: 3)
+    box.scale = 0.3
     let newton = box.with(.newton, threads: threads)
+    // Else the sequential form would be compared with itself.
+    #expect(iterations(newton, Double.self) != nil && iterations(newton, Float.self) != nil)
     func compare<Element: Real>(_ type: Element.Type, _ relative: Element) {
       let pairs = zip(differentiated(newton, type), differentiated(box, type))
       for (values, expected) in pairs {
@@ -181,18 +186,23 @@ struct DiagonalCellTests {
     )
     let scratch = Buffer<Element>(recurrence.newtonScratchCount)
     let memory = box.cell.hasMemory
-    return recurrence.newton(
-      .init(
-        u: buffers[0].base, recurrent: buffers[1].base, peephole: memory ? buffers[2].base : nil,
-        h0: nil, c0: nil, h: h.base, c: memory ? c.base : nil, gates: gates.base,
-        jacobian: jacobian.base), scratch: scratch.base)
+    let whole = [h, c, gates, jacobian, scratch]
+    return withExtendedLifetime((buffers, whole)) {
+      recurrence.newton(
+        .init(
+          u: buffers[0].base, recurrent: buffers[1].base,
+          peephole: memory ? buffers[2].base : nil, h0: nil, c0: nil, h: h.base,
+          c: memory ? c.base : nil, gates: gates.base, jacobian: jacobian.base),
+        scratch: scratch.base)
+    }
   }
 
   @Test("Newton's method converges in a few iterations", arguments: DiagonalCell.Kind.allCases)
   func convergence(kind: DiagonalCell.Kind) throws {
-    let box = Box(kind: kind, steps: 1000, batch: 2, width: 9, started: false, threads: 2)
-    #expect(try #require(iterations(box, Double.self)) <= 10)
-    #expect(try #require(iterations(box, Float.self)) <= 8)
+    var box = Box(kind: kind, steps: 1000, batch: 2, width: 9, started: false, threads: 2)
+    box.scale = 0.3
+    #expect(try #require(iterations(box, Double.self)) <= 7)
+    #expect(try #require(iterations(box, Float.self)) <= 5)
   }
 
   @Test("without convergence the sequential form takes over", arguments: DiagonalCell.Kind.allCases)
@@ -248,6 +258,8 @@ struct DiagonalCellTests {
     let stepper = DiagonalStepper<Double>(
       box.cell, inputs: F, batch: B, input: weights.base, bias: biases.base,
       recurrent: recurrent.base, peephole: peephole.map { UnsafePointer($0.base) })
+    // The stepper reads the parameters where they lie.
+    defer { withExtendedLifetime((weights, biases, recurrent, peephole)) {} }
     for round in 0..<2 {
       for t in 0..<T {
         let h = stepper.step(Array(x[(t * B * F)..<((t + 1) * B * F)]))
