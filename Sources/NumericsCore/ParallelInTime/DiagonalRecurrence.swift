@@ -176,13 +176,13 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
   private func plane(_ x: Operands) -> Int { x.c.map { x.h.distance(to: $0) * size } ?? 0 }
 
   private func scan(_ x: Operands, b: UnsafeMutablePointer<Element>?) -> ck_scan {
-    let S = cell.states
+    let planes = cell.states
     var scan = ck_scan()
-    (scan.steps, scan.channels, scan.size) = (steps, channels, Int32(S))
+    (scan.steps, scan.channels, scan.size) = (steps, channels, Int32(planes))
     scan.a = x.jacobian.map { UnsafeRawPointer($0) }
-    (scan.a_time, scan.a_plane) = (S * S * channels, channels * size)
+    (scan.a_time, scan.a_plane) = (planes * planes * channels, channels * size)
     scan.b = b.map { UnsafeRawPointer($0) }
-    (scan.b_time, scan.b_plane) = (S * channels, channels * size)
+    (scan.b_time, scan.b_plane) = (planes * channels, channels * size)
     scan.h = UnsafeMutableRawPointer(x.h)
     (scan.h_time, scan.h_plane) = (channels, plane(x))
     if let h0 = x.h0 {
@@ -196,8 +196,8 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
   ///   the sequential form.
   package func newton(_ x: Operands, scratch: UnsafeMutablePointer<Element>) -> Int? {
     guard let jacobian = x.jacobian else { preconditionFailure("Newton's method keeps Jacobians") }
-    let S = cell.states
-    let errors = scratch + steps * S * channels
+    let planes = cell.states
+    let errors = scratch + steps * planes * channels
     let scanScratch = errors + 16 * chunks
     let scan = scan(x, b: scratch)
     x.h.update(repeating: 0, count: steps * channels)
@@ -211,8 +211,8 @@ package struct DiagonalRecurrence<Element: Real>: Sendable {
         var part = kernel(x, steps: range)
         part.bound = bound
         let error = ck_diagonal_linearise(
-          Element.kernelType, &part, jacobian + range.lowerBound * S * S * channels,
-          b + range.lowerBound * S * channels)
+          Element.kernelType, &part, jacobian + range.lowerBound * planes * planes * channels,
+          b + range.lowerBound * planes * channels)
         errors[16 * index] = Element(error)
       }
       let error = (0..<chunks).reduce(0.0) { worst, index in

@@ -1,3 +1,6 @@
+// Names: shape letters B, T, D, H.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Foundation
 import NumericsCore
 import TestSupport
@@ -127,7 +130,7 @@ struct ParaRNNGoldenTests {
       let (h0, c0) = (initial("h"), initial("c"))
       let started = h0 != nil || c0 != nil
       let u = x.exchanged(axis: 0).linear(
-        try joined(.input, D).exchanged(axis: 0), bias: try joined(.bias, 3 * H).reshaped([3 * H]))
+        try joined(.input, D).exchanged(axis: 0), bias: try joined(.bias, H).reshaped([3 * H]))
       let (outputs, state) = u.diagonalRecurrent(
         cell, recurrent: try joined(.recurrent, H),
         peephole: cell.hasMemory ? try joined(.peephole, H) : nil,
