@@ -74,31 +74,31 @@ void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const 
   CALL(s4d_gap_step, s, rates, skip, batch, gaps, x, state, next, y);
 }
 
-ptrdiff_t ck_scan_vectors(int type, const struct ck_scan *s) {
-  return COUNT(scan_panels, s) * s->states * ck_padded(type, 1);
+ptrdiff_t ck_selective_vectors(int type, const struct ck_selective *s) {
+  return COUNT(selective_panels, s) * s->states * ck_padded(type, 1);
 }
 
-ptrdiff_t ck_scan_tape(int type, const struct ck_scan *s) { return COUNT(scan_tape, s); }
+ptrdiff_t ck_selective_tape(int type, const struct ck_selective *s) { return COUNT(selective_tape, s); }
 
-ptrdiff_t ck_scan_scratch(int type, const struct ck_scan *s) { return COUNT(scan_scratch, s); }
+ptrdiff_t ck_selective_scratch(int type, const struct ck_selective *s) { return COUNT(selective_scratch, s); }
 
-void ck_scan_decays(int type, const struct ck_scan *s, const void *a, void *decays) {
-  CALL(scan_decays, s, a, decays);
+void ck_selective_decays(int type, const struct ck_selective *s, const void *a, void *decays) {
+  CALL(selective_decays, s, a, decays);
 }
 
-void ck_scan_forward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
                      const void *skip, const void *decays, void *state, void *y, void *tape) {
-  CALL(scan_forward, s, x, delta, bc, skip, decays, state, y, tape);
+  CALL(selective_forward, s, x, delta, bc, skip, decays, state, y, tape);
 }
 
-void ck_scan_backward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
                       const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
                       void *dbc, int adds, void *da, void *dskip, void *scratch) {
-  CALL(scan_backward, s, x, delta, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
+  CALL(selective_backward, s, x, delta, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
 }
 
-void ck_scan_state(int type, const struct ck_scan *s, int unpack, void *vectors, void *plain) {
-  CALL(scan_state, s, unpack, vectors, plain);
+void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain) {
+  CALL(selective_state, s, unpack, vectors, plain);
 }
 
 void ck_short_forward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,

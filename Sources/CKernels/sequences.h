@@ -30,17 +30,17 @@
   X(REAL, void, s4d_gap_step, \
     (const struct ck_s4d *, const REAL *, const REAL *, ptrdiff_t, const REAL *, const REAL *, const REAL *, \
      REAL *, REAL *)) \
-  X(REAL, ptrdiff_t, scan_tape, (const struct ck_scan *)) \
-  X(REAL, ptrdiff_t, scan_scratch, (const struct ck_scan *)) \
-  X(REAL, ptrdiff_t, scan_panels, (const struct ck_scan *)) \
-  X(REAL, void, scan_decays, (const struct ck_scan *, const REAL *, void *)) \
-  X(REAL, void, scan_forward, \
-    (const struct ck_scan *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
+  X(REAL, ptrdiff_t, selective_tape, (const struct ck_selective *)) \
+  X(REAL, ptrdiff_t, selective_scratch, (const struct ck_selective *)) \
+  X(REAL, ptrdiff_t, selective_panels, (const struct ck_selective *)) \
+  X(REAL, void, selective_decays, (const struct ck_selective *, const REAL *, void *)) \
+  X(REAL, void, selective_forward, \
+    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
      REAL *, REAL *)) \
-  X(REAL, void, scan_backward, \
-    (const struct ck_scan *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
+  X(REAL, void, selective_backward, \
+    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
      const REAL *, REAL *, REAL *, REAL *, REAL *, int, REAL *, REAL *, REAL *)) \
-  X(REAL, void, scan_state, (const struct ck_scan *, int, REAL *, REAL *)) \
+  X(REAL, void, selective_state, (const struct ck_selective *, int, REAL *, REAL *)) \
   X(REAL, void, short_forward, \
     (ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const REAL *, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, short_last, \

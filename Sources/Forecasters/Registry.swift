@@ -44,6 +44,8 @@ public enum Registry {
     S5Architecture.self,
     MambaArchitecture.self,
     LMUArchitecture.self,
+    ParaLSTMArchitecture.self,
+    ParaGRUArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

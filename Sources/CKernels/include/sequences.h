@@ -30,7 +30,7 @@ void ck_long_forward(int type, const struct ck_long_convolution *shape, const vo
 void ck_long_backward(int type, const struct ck_long_convolution *shape, const void *table, const void *x,
                       const void *kernel, const void *dy, void *dx, int adds, void *dkernel, void *scratch);
 
-// Diagonal state spaces of one input and output for each channel (S4D); diagonal.inc has the equations.
+// Diagonal state spaces of one input and output for each channel (S4D); state_space.inc has the equations.
 // Parameters: log_dt [width], log_re and im [width][modes] with A = -exp(log_re) + i im, c [width][modes][2].
 struct ck_s4d {
   ptrdiff_t steps, width, modes;
@@ -62,26 +62,26 @@ void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const 
 
 // Selective state spaces (Mamba); selective.inc has the equations. x, delta, y: [steps][batch][width]; bc:
 // [steps][batch][2][states], B before C; a: [width][states] with A = -exp(a); skip: [width].
-struct ck_scan {
+struct ck_selective {
   ptrdiff_t steps, batch, width, states;
 };
 
-/// Elements of A and of a batch of states as vectors: ck_scan_vectors and batch times that.
-ptrdiff_t ck_scan_vectors(int type, const struct ck_scan *s);
-ptrdiff_t ck_scan_tape(int type, const struct ck_scan *s);
-ptrdiff_t ck_scan_scratch(int type, const struct ck_scan *s);
+/// Elements of A and of a batch of states as vectors: ck_selective_vectors and batch times that.
+ptrdiff_t ck_selective_vectors(int type, const struct ck_selective *s);
+ptrdiff_t ck_selective_tape(int type, const struct ck_selective *s);
+ptrdiff_t ck_selective_scratch(int type, const struct ck_selective *s);
 /// A as vectors, the beginning of the tape.
-void ck_scan_decays(int type, const struct ck_scan *s, const void *a, void *decays);
+void ck_selective_decays(int type, const struct ck_selective *s, const void *a, void *decays);
 // `state`: the initial one, as vectors, replaced by the last. tape: with `decays` at its beginning, or NULL.
-void ck_scan_forward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
                      const void *skip, const void *decays, void *state, void *y, void *tape);
 // dy may be NULL; dx, ddelta and dbc may be NULL too and are added to where bit 0, 1, 2 of `adds` is set. da and dskip are always
 // added to, or NULL. dstate: the gradient of the last state, as vectors, replaced by that of the initial one.
-void ck_scan_backward(int type, const struct ck_scan *s, const void *x, const void *delta, const void *bc,
+void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
                       const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
                       void *dbc, int adds, void *da, void *dskip, void *scratch);
 /// States as vectors to (unpack) or from [batch][width][states].
-void ck_scan_state(int type, const struct ck_scan *s, int unpack, void *vectors, void *plain);
+void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain);
 
 // A short causal convolution with a function: y = silu(bias + sum over k of w[k] x[t - k]), w [taps][width].
 void ck_short_forward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
@@ -100,7 +100,7 @@ void ck_gate_product(int type, int silu, size_t n, const void *a, const void *b,
 void ck_gate_product_gradient(int type, int silu, size_t n, const void *a, const void *b, const void *dy,
                               void *da, void *db, int adds);
 
-// One diagonal state space for all channels (S5); diagonal.inc has the equations. u, y: [steps][batch][2][modes],
+// One diagonal state space for all channels (S5); state_space.inc has the equations. u, y: [steps][batch][2][modes],
 // real before imaginary parts; log_dt, log_re, im: [modes]; gaps: [steps][batch] in units of dt, or NULL for 1.
 struct ck_modes {
   ptrdiff_t steps, batch, modes;

@@ -1,7 +1,7 @@
 import CKernels
 
 /// A diagonal state space of `P` complex modes over a sequence (S5; Smith et al. 2023, arXiv 2208.04933):
-/// `s_t = A_bar s_{t-1} + B_bar u_t`, step by step. See `diagonal.inc`.
+/// `s_t = A_bar s_{t-1} + B_bar u_t`, step by step. See `state_space.inc`.
 ///
 /// Inputs: `u` `[T, B, 2 P]`, the logarithms of step and decay and the frequency `[P]`, and, if they differ, gaps
 /// `[T, B]`. Result: `s` `[T, B, 2 P]`, real before imaginary parts.

@@ -45,7 +45,7 @@ public struct S4DWeights<Element: Real> {
 /// The kernel of the convolution that a diagonal state space is: `[T, D]` from the weights.
 ///
 /// `4 N T D` operations forward and twice that backward, in the time of as many multiplications: see
-/// `diagonal.inc`. The tape holds about `4 sqrt(T) N D` numbers.
+/// `state_space.inc`. The tape holds about `4 sqrt(T) N D` numbers.
 struct S4DKernel<Element: Real>: Operation {
   private let layer: ck_s4d
   private let hasSkip: Bool

@@ -8,20 +8,20 @@ import CKernels
 /// For each step, sequence, channel and state one exponential and 5 operations forward, the same again and 13
 /// backward. The states of all steps are never in memory: the tape holds one of 8.
 struct SelectiveScan<Element: Real>: Operation {
-  private let scan: ck_scan
+  private let scan: ck_selective
   private let vectors: Int
 
   init(steps: Int, batch: Int, width: Int, states: Int) {
-    scan = ck_scan(steps: steps, batch: batch, width: width, states: states)
-    vectors = withUnsafePointer(to: scan) { ck_scan_vectors(Element.kernelType, $0) }
+    scan = ck_selective(steps: steps, batch: batch, width: width, states: states)
+    vectors = withUnsafePointer(to: scan) { ck_selective_vectors(Element.kernelType, $0) }
   }
 
   var outputs: [Shape] {
     [[scan.steps, scan.batch, scan.width], [scan.batch, scan.width, scan.states]]
   }
-  var tapeCount: Int { withUnsafePointer(to: scan) { ck_scan_tape(Element.kernelType, $0) } }
+  var tapeCount: Int { withUnsafePointer(to: scan) { ck_selective_tape(Element.kernelType, $0) } }
   var scratchCount: Int {
-    withUnsafePointer(to: scan) { ck_scan_scratch(Element.kernelType, $0) }
+    withUnsafePointer(to: scan) { ck_selective_scratch(Element.kernelType, $0) }
       + scan.batch * vectors
   }
   func backwardReads(input: Int) -> Bool { input != 3 }
@@ -30,11 +30,11 @@ struct SelectiveScan<Element: Real>: Operation {
     let (tape, state) = (context.tape, context.scratch)
     state.clear(scan.batch * vectors)
     withUnsafePointer(to: scan) {
-      ck_scan_decays(Element.kernelType, $0, context.input(3), tape)
-      ck_scan_forward(
+      ck_selective_decays(Element.kernelType, $0, context.input(3), tape)
+      ck_selective_forward(
         Element.kernelType, $0, context.input(0), context.input(1), context.input(2),
         context.input(4), tape, state, context.output(), tape)
-      ck_scan_state(Element.kernelType, $0, 1, state, context.output(1))
+      ck_selective_state(Element.kernelType, $0, 1, state, context.output(1))
     }
   }
 
@@ -49,11 +49,11 @@ struct SelectiveScan<Element: Real>: Operation {
     let dSkip = context.inputGradient(4)?.cleared(scan.width)
     withUnsafePointer(to: scan) {
       if let given = context.outputGradient(1) {
-        ck_scan_state(Element.kernelType, $0, 0, dState, given)
+        ck_selective_state(Element.kernelType, $0, 0, dState, given)
       } else {
         dState.clear(scan.batch * vectors)
       }
-      ck_scan_backward(
+      ck_selective_backward(
         Element.kernelType, $0, context.input(0), context.input(1), context.input(2),
         context.input(4), context.tape, context.outputGradient(), dState, dx?.base, dDelta?.base,
         dBC?.base, Int32(adds),
@@ -164,7 +164,7 @@ extension Tensor {
 /// A selective state space one step at a time, in constant memory. Its operands are those of
 /// ``Tensor/selectiveScan(delta:bc:logDecay:skip:)`` without the weights, which are copied. Not synchronised.
 public final class SelectiveStepper<Element: Real>: LayerStepper {
-  private var scan: ck_scan
+  private var scan: ck_selective
   private let decays: Buffer<Element>
   private let skip: Buffer<Element>
   private let states: Buffer<Element>
@@ -173,16 +173,16 @@ public final class SelectiveStepper<Element: Real>: LayerStepper {
     width: Int, states count: Int, batch: Int, logDecay: UnsafePointer<Element>,
     skip: UnsafePointer<Element>
   ) {
-    scan = ck_scan(steps: 1, batch: batch, width: width, states: count)
-    let vectors = ck_scan_vectors(Element.kernelType, &scan)
+    scan = ck_selective(steps: 1, batch: batch, width: width, states: count)
+    let vectors = ck_selective_vectors(Element.kernelType, &scan)
     decays = Buffer(vectors)
     states = Buffer(batch * vectors)
     self.skip = Buffer(Array(UnsafeBufferPointer(start: skip, count: width)))
-    ck_scan_decays(Element.kernelType, &scan, logDecay, decays.base)
+    ck_selective_decays(Element.kernelType, &scan, logDecay, decays.base)
   }
 
   public func run(_ context: OperationContext<Element>) {
-    ck_scan_forward(
+    ck_selective_forward(
       Element.kernelType, &scan, context.input(0), context.input(1), context.input(2), skip.base,
       decays.base, states.base, context.output(), nil)
   }
