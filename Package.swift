@@ -69,9 +69,13 @@ let package = Package(
     library("Postgres", ["CLibPQ", logging, crypto]),
     library(
       "ForecastService",
-      ["Postgres", "Evaluation", "Training", "Forecasters", "CZlib", logging, crypto, yams]),
+      [
+        "Postgres", "Evaluation", "Training", "Forecasters", "Privacy", "CZlib", logging, crypto, yams,
+      ]),
     library("Terminal", [rainbow]),
-    shell("forecastctl", ["ForecastService", "Postgres", "Terminal", argumentParser, logging]),
+    shell(
+      "forecastctl",
+      ["ForecastService", "Postgres", "Privacy", "Terminal", argumentParser, logging]),
     shell(
       "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
 
