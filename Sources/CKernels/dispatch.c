@@ -149,7 +149,7 @@ ptrdiff_t ck_adjoint_scratch(int type, const struct ck_cell *cell, ptrdiff_t row
 #define PASS(p) \
   {.steps = (p)->steps, .rows = (p)->rows, .x = (p)->x, .x_time = (p)->x_time, .x_row = (p)->x_row, \
    .mask = (p)->mask, .mask_time = (p)->mask_time, .h0 = (p)->h0, .c0 = (p)->c0, .cn = (p)->cn, \
-   .state_row = (p)->state_row, .h = (p)->h, .h_time = (p)->h_time, .h_row = (p)->h_row, \
+   .state_row = (p)->state_row, .state_memory = (p)->state_memory, .h = (p)->h, .h_time = (p)->h_time, .h_row = (p)->h_row, \
    .tape = (p)->tape, .keep = (p)->keep}
 #define ADJOINT(a) \
   {.dh = (a)->dh, .dh_time = (a)->dh_time, .dh_row = (a)->dh_row, .dhn = (a)->dhn, .dcn = (a)->dcn, \

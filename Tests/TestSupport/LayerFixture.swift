@@ -31,6 +31,8 @@ package struct LayerFixture: Decodable, Sendable {
   package let weights: [String: Tensor]
   package let inputs: [String: Tensor]
   package let outputs: [String: Tensor]
+  /// States before the first step, where they are not zero, and after the last.
+  package let initial: [String: Tensor]
   package let final: [String: Tensor]
   package let loss: Double?
   package let grads: [String: Tensor]
@@ -65,6 +67,7 @@ package struct LayerFixture: Decodable, Sendable {
     inputs = try tensors(.inputs)
     outputs = try tensors(.outputs)
     let state = try? container.decode([String: [String: Tensor]].self, forKey: .state)
+    initial = state?["initial"] ?? [:]
     final = state?["final"] ?? [:]
     loss = try? container.decode(Double.self, forKey: .loss)
     grads = try tensors(.grads)
