@@ -31,6 +31,8 @@ __attribute__((constructor)) static void choose(void) {
          choose_named("avx2"));
 }
 
+const struct ck_table *ck_chosen_table(void) { return table; }
+
 const char *ck_vector_level(void) { return table->level; }
 
 // The pointers are void to the caller and typed to the kernel; scalars come as double.
@@ -100,15 +102,15 @@ void ck_softmax(int type, size_t rows, size_t width, const void *in, void *out) 
   CALL(softmax, rows, width, in, out);
 }
 
-void ck_normalise(int type, size_t rows, size_t width, int centred, double epsilon, const void *x,
-                  const void *gain, void *y, void *statistics) {
-  CALL(normalise, rows, width, centred, epsilon, x, gain, y, statistics);
+void ck_normalise(int type, size_t rows, size_t width, size_t groups, int centred, double epsilon,
+                  const void *x, const void *gain, void *y, void *statistics) {
+  CALL(normalise, rows, width, groups, centred, epsilon, x, gain, y, statistics);
 }
 
-void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
-                           const void *gain, const void *statistics, const void *dy, void *dx, int adds,
+void ck_normalise_gradient(int type, size_t rows, size_t width, size_t groups, int centred,
+                           const void *x, const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain) {
-  CALL(normalise_gradient, rows, width, centred, x, gain, statistics, dy, dx, adds, dgain);
+  CALL(normalise_gradient, rows, width, groups, centred, x, gain, statistics, dy, dx, adds, dgain);
 }
 
 double ck_sum(int type, size_t n, const void *in) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "recurrent.h"
+#include "xlstm.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
   X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
@@ -27,9 +28,10 @@
   X(REAL, void, logsumexp, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, softmax, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, normalise, \
-    (size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
+    (size_t, size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, void, normalise_gradient, \
-    (size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, REAL *)) \
+    (size_t, size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, \
+     REAL *)) \
   X(REAL, double, sum, (size_t, const REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
   X(REAL, REAL, max, (size_t, const REAL *)) \
@@ -50,14 +52,23 @@
 
 #define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
 
-struct ck_kernels_f32 { CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float) };
-struct ck_kernels_f64 { CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double) };
+struct ck_kernels_f32 {
+  CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, float)
+};
+struct ck_kernels_f64 {
+  CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, double)
+};
 
 struct ck_table {
   const char *level;
   struct ck_kernels_f32 f32;
   struct ck_kernels_f64 f64;
 };
+
+// The table of the level that was chosen.
+const struct ck_table *ck_chosen_table(void);
 
 extern const struct ck_table ck_table_portable;
 #if defined(__x86_64__)
@@ -74,5 +85,7 @@ extern const struct ck_table ck_table_avx512;
   .backward = rc_backward_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
   {.level = #LEVEL, \
-   .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL)}, \
-   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL)}}
+   .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) \
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
+   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) \
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f64_##LEVEL)}}

@@ -40,6 +40,9 @@ public enum Registry {
     LSTMArchitecture.self,
     GRUArchitecture.self,
     ElmanArchitecture.self,
+    SLSTMArchitecture.self,
+    MLSTMArchitecture.self,
+    XLSTMArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -28,6 +28,8 @@ package struct LayerFixture: Decodable, Sendable {
   package let notes: String?
   /// Sizes that are whole numbers, such as B, T, D, H.
   package let sizes: [String: Int]
+  /// All of them, such as eps.
+  package let settings: [String: Double]
   package let weights: [String: Tensor]
   package let inputs: [String: Tensor]
   package let outputs: [String: Tensor]
@@ -43,8 +45,11 @@ package struct LayerFixture: Decodable, Sendable {
   }
   private struct Loose: Decodable {
     let integer: Int?
+    let number: Double?
     init(from decoder: any Decoder) throws {
-      integer = try? decoder.singleValueContainer().decode(Int.self)
+      let container = try decoder.singleValueContainer()
+      integer = try? container.decode(Int.self)
+      number = try? container.decode(Double.self)
     }
   }
   private struct LooseTensor: Decodable {
@@ -61,8 +66,9 @@ package struct LayerFixture: Decodable, Sendable {
     name = try container.decode(String.self, forKey: .name)
     model = (try? container.decode(String.self, forKey: .model)) ?? ""
     notes = try? container.decode(String.self, forKey: .notes)
-    sizes = ((try? container.decode([String: Loose].self, forKey: .sizes)) ?? [:])
-      .compactMapValues(\.integer)
+    let loose = (try? container.decode([String: Loose].self, forKey: .sizes)) ?? [:]
+    sizes = loose.compactMapValues(\.integer)
+    settings = loose.compactMapValues(\.number)
     weights = try tensors(.weights)
     inputs = try tensors(.inputs)
     outputs = try tensors(.outputs)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "xlstm.h"
+
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
 // Functions of one number; the order is that of `UnaryFunction`.
@@ -68,11 +70,12 @@ void ck_multiply_sum(int type, size_t rows, size_t width, const void *x, const v
 void ck_logsumexp(int type, size_t rows, size_t width, const void *in, void *out);
 void ck_softmax(int type, size_t rows, size_t width, const void *in, void *out);
 // (x - mean) / sqrt(variance + epsilon) * gain; `statistics` keeps mean and inverse deviation of each row.
-void ck_normalise(int type, size_t rows, size_t width, int centred, double epsilon, const void *x,
-                  const void *gain, void *y, void *statistics);
+// Row r has the gains of r % groups.
+void ck_normalise(int type, size_t rows, size_t width, size_t groups, int centred, double epsilon,
+                  const void *x, const void *gain, void *y, void *statistics);
 // dx and dgain may be NULL; dgain is added to.
-void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
-                           const void *gain, const void *statistics, const void *dy, void *dx, int adds,
+void ck_normalise_gradient(int type, size_t rows, size_t width, size_t groups, int centred,
+                           const void *x, const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain);
 
 // Reductions, in double.

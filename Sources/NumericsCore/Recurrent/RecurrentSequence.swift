@@ -143,7 +143,9 @@ struct RecurrentSequence<Element: Real>: Operation {
     }
     for row in 0..<rows {
       Element.scale(width, 1, source + row * sourceRow, out + row * outRow, adds: adds)
-      if outRow > width { (out + row * outRow + width).update(repeating: 0, count: outRow - width) }
+      if outRow > width {
+        Element.fill(outRow - width, 0, out + row * outRow + width, adds: false)
+      }
     }
   }
 
@@ -211,7 +213,7 @@ struct RecurrentSequence<Element: Real>: Operation {
         copy(rows: batch, dc, cell.width, to, padded)
         adjoint.dcn = UnsafeRawPointer(states + stateCount)
       } else {
-        to.update(repeating: 0, count: stateCount)
+        Element.fill(stateCount, 0, to, adds: false)
       }
     }
     let initial = afterWeights + (hasMask ? 1 : 0)
@@ -255,7 +257,7 @@ struct RecurrentSequence<Element: Real>: Operation {
           rows: batch, initialStates + (1 + memory) * stateCount, padded, dc0.base, cell.width,
           adds: dc0.adds)
       } else if !dc0.adds {
-        dc0.base.update(repeating: 0, count: batch * cell.width)
+        Element.fill(batch * cell.width, 0, dc0.base, adds: false)
       }
     }
   }
