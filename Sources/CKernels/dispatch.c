@@ -102,15 +102,15 @@ void ck_softmax(int type, size_t rows, size_t width, const void *in, void *out) 
   CALL(softmax, rows, width, in, out);
 }
 
-void ck_normalise(int type, size_t rows, size_t width, int centred, double epsilon, const void *x,
-                  const void *gain, void *y, void *statistics) {
-  CALL(normalise, rows, width, centred, epsilon, x, gain, y, statistics);
+void ck_normalise(int type, size_t rows, size_t width, size_t groups, int centred, double epsilon,
+                  const void *x, const void *gain, void *y, void *statistics) {
+  CALL(normalise, rows, width, groups, centred, epsilon, x, gain, y, statistics);
 }
 
-void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
-                           const void *gain, const void *statistics, const void *dy, void *dx, int adds,
+void ck_normalise_gradient(int type, size_t rows, size_t width, size_t groups, int centred,
+                           const void *x, const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain) {
-  CALL(normalise_gradient, rows, width, centred, x, gain, statistics, dy, dx, adds, dgain);
+  CALL(normalise_gradient, rows, width, groups, centred, x, gain, statistics, dy, dx, adds, dgain);
 }
 
 void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
@@ -156,7 +156,7 @@ ptrdiff_t ck_adjoint_scratch(int type, const struct ck_cell *cell, ptrdiff_t row
 #define PASS(p) \
   {.steps = (p)->steps, .rows = (p)->rows, .x = (p)->x, .x_time = (p)->x_time, .x_row = (p)->x_row, \
    .mask = (p)->mask, .mask_time = (p)->mask_time, .h0 = (p)->h0, .c0 = (p)->c0, .cn = (p)->cn, \
-   .state_row = (p)->state_row, .h = (p)->h, .h_time = (p)->h_time, .h_row = (p)->h_row, \
+   .state_row = (p)->state_row, .state_memory = (p)->state_memory, .h = (p)->h, .h_time = (p)->h_time, .h_row = (p)->h_row, \
    .tape = (p)->tape, .keep = (p)->keep}
 #define ADJOINT(a) \
   {.dh = (a)->dh, .dh_time = (a)->dh_time, .dh_row = (a)->dh_row, .dhn = (a)->dhn, .dcn = (a)->dcn, \

@@ -18,7 +18,7 @@
     ptrdiff_t mask_time; \
     const REAL *h0, *c0; \
     REAL *cn; \
-    ptrdiff_t state_row; \
+    ptrdiff_t state_row, state_memory; \
     REAL *h; \
     ptrdiff_t h_time, h_row; \
     REAL *tape; \

@@ -4,6 +4,7 @@
 #include "recurrent.h"
 #include "sequences.h"
 #include "scan.h"
+#include "xlstm.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
   X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
@@ -29,9 +30,10 @@
   X(REAL, void, logsumexp, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, softmax, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, normalise, \
-    (size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
+    (size_t, size_t, size_t, int, REAL, const REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, void, normalise_gradient, \
-    (size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, REAL *)) \
+    (size_t, size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, \
+     REAL *)) \
   X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
   X(REAL, double, sum, (size_t, const REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
@@ -56,10 +58,12 @@
 struct ck_kernels_f32 {
   CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float)
   CK_EACH_SEQUENCE_KERNEL(CK_FIELD, float) CK_EACH_SCAN_KERNEL(CK_FIELD, float)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, float)
 };
 struct ck_kernels_f64 {
   CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double)
   CK_EACH_SEQUENCE_KERNEL(CK_FIELD, double) CK_EACH_SCAN_KERNEL(CK_FIELD, double)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, double)
 };
 
 struct ck_table {
@@ -87,6 +91,8 @@ extern const struct ck_table ck_table_avx512;
 #define CK_TABLE(LEVEL) \
   {.level = #LEVEL, \
    .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) \
-           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
+           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f32_##LEVEL) \
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
    .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) \
-           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f64_##LEVEL)}}
+           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f64_##LEVEL) \
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f64_##LEVEL)}}

@@ -46,6 +46,9 @@ public enum Registry {
     LMUArchitecture.self,
     ParaLSTMArchitecture.self,
     ParaGRUArchitecture.self,
+    SLSTMArchitecture.self,
+    MLSTMArchitecture.self,
+    XLSTMArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

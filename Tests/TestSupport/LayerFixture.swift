@@ -28,9 +28,13 @@ package struct LayerFixture: Decodable, Sendable {
   package let notes: String?
   /// Sizes that are whole numbers, such as B, T, D, H.
   package let sizes: [String: Int]
+  /// All of them, such as eps.
+  package let settings: [String: Double]
   package let weights: [String: Tensor]
   package let inputs: [String: Tensor]
   package let outputs: [String: Tensor]
+  /// States before the first step, where they are not zero, and after the last.
+  package let initial: [String: Tensor]
   package let final: [String: Tensor]
   package let loss: Double?
   package let grads: [String: Tensor]
@@ -41,8 +45,11 @@ package struct LayerFixture: Decodable, Sendable {
   }
   private struct Loose: Decodable {
     let integer: Int?
+    let number: Double?
     init(from decoder: any Decoder) throws {
-      integer = try? decoder.singleValueContainer().decode(Int.self)
+      let container = try decoder.singleValueContainer()
+      integer = try? container.decode(Int.self)
+      number = try? container.decode(Double.self)
     }
   }
   private struct LooseTensor: Decodable {
@@ -59,12 +66,14 @@ package struct LayerFixture: Decodable, Sendable {
     name = try container.decode(String.self, forKey: .name)
     model = (try? container.decode(String.self, forKey: .model)) ?? ""
     notes = try? container.decode(String.self, forKey: .notes)
-    sizes = ((try? container.decode([String: Loose].self, forKey: .sizes)) ?? [:])
-      .compactMapValues(\.integer)
+    let loose = (try? container.decode([String: Loose].self, forKey: .sizes)) ?? [:]
+    sizes = loose.compactMapValues(\.integer)
+    settings = loose.compactMapValues(\.number)
     weights = try tensors(.weights)
     inputs = try tensors(.inputs)
     outputs = try tensors(.outputs)
     let state = try? container.decode([String: [String: Tensor]].self, forKey: .state)
+    initial = state?["initial"] ?? [:]
     final = state?["final"] ?? [:]
     loss = try? container.decode(Double.self, forKey: .loss)
     grads = try tensors(.grads)

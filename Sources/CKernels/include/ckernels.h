@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "sequences.h"
+#include "xlstm.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
@@ -70,11 +71,12 @@ void ck_multiply_sum(int type, size_t rows, size_t width, const void *x, const v
 void ck_logsumexp(int type, size_t rows, size_t width, const void *in, void *out);
 void ck_softmax(int type, size_t rows, size_t width, const void *in, void *out);
 // (x - mean) / sqrt(variance + epsilon) * gain; `statistics` keeps mean and inverse deviation of each row.
-void ck_normalise(int type, size_t rows, size_t width, int centred, double epsilon, const void *x,
-                  const void *gain, void *y, void *statistics);
+// Row r has the gains of r % groups.
+void ck_normalise(int type, size_t rows, size_t width, size_t groups, int centred, double epsilon,
+                  const void *x, const void *gain, void *y, void *statistics);
 // dx and dgain may be NULL; dgain is added to.
-void ck_normalise_gradient(int type, size_t rows, size_t width, int centred, const void *x,
-                           const void *gain, const void *statistics, const void *dy, void *dx, int adds,
+void ck_normalise_gradient(int type, size_t rows, size_t width, size_t groups, int centred,
+                           const void *x, const void *gain, const void *statistics, const void *dy, void *dx, int adds,
                            void *dgain);
 
 // y (+)= x w for a few rows: x [rows][inner], w [inner][columns].
@@ -101,7 +103,8 @@ void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *f
 // is to work on, with its own tape and scratch memory, aligned to 64 bytes. Sizes and strides count elements.
 //
 // Parameters, in the caller's layout:
-//   w      [inputs][gates * hidden]     gates of an LSTM: i f g o; of a GRU: r z n; Elman: one
+//   w      [inputs][gates * hidden]     gates of an LSTM: i f g o; of a GRU: r z n; Elman: one; of an
+//                                       sLSTM: i f z o
 //   r      [hidden][gates * hidden], or [heads][hidden / heads][gates * hidden / heads]
 //   bias   [gates * hidden]
 //   bias_n [hidden]                     inside the reset gate; GRU with CK_RESET_AFTER only
@@ -109,18 +112,20 @@ void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *f
 // Rows of states, of outputs and of gradients with respect to inputs are padded to whole vectors:
 // ck_padded(hidden) elements. The padding of outputs is zero.
 
-enum { CK_ELMAN = 0, CK_LSTM = 1, CK_GRU = 2 };
+enum { CK_ELMAN = 0, CK_LSTM = 1, CK_GRU = 2, CK_SLSTM = 3 };
 // Where the reset gate acts: after the product with r (PyTorch) or before it (Cho et al. 2014).
 enum { CK_RESET_AFTER = 0, CK_RESET_BEFORE = 1 };
+// The forget gate of an sLSTM.
+enum { CK_FORGET_SIGMOID = 0, CK_FORGET_EXP = 1 };
 
 struct ck_cell {
   int kind;
-  int inputs;
+  int inputs;  // sLSTM: 0 if x has the input products themselves, [gates][ck_padded(hidden)], and no w
   int hidden;
   int heads;   // 1: dense
   int reverse; // walk from the last time step to the first
   int relu;    // Elman: max(x, 0) in place of tanh
-  int form;    // GRU
+  int form;    // GRU, sLSTM
 };
 
 struct ck_weights {
@@ -139,10 +144,11 @@ struct ck_pass {
   // Optional bytes mask[t * mask_time + b]. Where zero, the state passes unchanged.
   const unsigned char *mask;
   ptrdiff_t mask_time;
-  // Optional initial state, zero if NULL; final state of the memory cells, optional.
+  // Optional initial state, zero if NULL; final state of the memory cells, optional. An sLSTM has three
+  // of them, c n m, state_memory elements apart; where n is 0 the state is empty.
   const void *h0, *c0;
   void *cn;
-  ptrdiff_t state_row;
+  ptrdiff_t state_row, state_memory;
   // Outputs: h[t * h_time + b * h_row + unit].
   void *h;
   ptrdiff_t h_time, h_row;
@@ -156,10 +162,10 @@ struct ck_adjoint {
   // Gradient of the outputs, optional: dh[t * dh_time + b * dh_row + unit].
   const void *dh;
   ptrdiff_t dh_time, dh_row;
-  // Gradient of the final state, optional, and of the initial state, optional results.
+  // Gradient of the final state, optional, and of the initial state, optional results; m has none.
   const void *dhn, *dcn;
   void *dh0, *dc0;
-  // Gradient of the inputs, an optional result: rows of ck_padded(inputs) elements.
+  // Gradient of the inputs, an optional result: rows of ck_padded(inputs) elements, or as x with 0 inputs.
   void *dx;
   ptrdiff_t dx_time, dx_row;
   // The gradients of the parameters are added to these.

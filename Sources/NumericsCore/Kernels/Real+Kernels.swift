@@ -19,7 +19,8 @@ extension Real {
     ck_unary_gradient(kernelType, function.rawValue, count, x, y, dy, dx, adds ? 1 : 0)
   }
 
-  static func binary(
+  /// One row of a broadcast: `a` and `b` advance by 1 or stand still (0).
+  public static func binary(
     _ function: BinaryFunction, _ count: Int, _ a: UnsafePointer<Self>, _ aStep: Int,
     _ b: UnsafePointer<Self>, _ bStep: Int, _ out: UnsafeMutablePointer<Self>
   ) {
@@ -79,7 +80,8 @@ extension Real {
     ck_row_sums(kernelType, rows, width, Double(scale), matrix, out)
   }
 
-  static func multiplyAdd(
+  /// `y += x w`, row by row, elementwise.
+  public static func multiplyAdd(
     rows: Int, width: Int, _ x: UnsafePointer<Self>, _ w: UnsafePointer<Self>,
     to y: UnsafeMutablePointer<Self>
   ) {
@@ -105,22 +107,25 @@ extension Real {
     ck_softmax(kernelType, rows, width, source, out)
   }
 
-  static func normalise(
-    rows: Int, width: Int, centred: Bool, epsilon: Self, _ x: UnsafePointer<Self>,
+  /// Rows normalised; row `r` has the gains of `r % groups`.
+  public static func normalise(
+    rows: Int, width: Int, groups: Int = 1, centred: Bool, epsilon: Self, _ x: UnsafePointer<Self>,
     gain: UnsafePointer<Self>, _ y: UnsafeMutablePointer<Self>,
     statistics: UnsafeMutablePointer<Self>
   ) {
     ck_normalise(
-      kernelType, rows, width, centred ? 1 : 0, Double(epsilon), x, gain, y, statistics)
+      kernelType, rows, width, groups, centred ? 1 : 0, Double(epsilon), x, gain, y, statistics)
   }
 
   static func normaliseGradient(
-    rows: Int, width: Int, centred: Bool, _ x: UnsafePointer<Self>, gain: UnsafePointer<Self>,
+    rows: Int, width: Int, groups: Int = 1, centred: Bool, _ x: UnsafePointer<Self>,
+    gain: UnsafePointer<Self>,
     statistics: UnsafePointer<Self>, _ dy: UnsafePointer<Self>, dx: UnsafeMutablePointer<Self>?,
     adds: Bool, dGain: UnsafeMutablePointer<Self>?
   ) {
     ck_normalise_gradient(
-      kernelType, rows, width, centred ? 1 : 0, x, gain, statistics, dy, dx, adds ? 1 : 0, dGain)
+      kernelType, rows, width, groups, centred ? 1 : 0, x, gain, statistics, dy, dx, adds ? 1 : 0,
+      dGain)
   }
 
   /// `y = x w` or `y += x w` for a few rows, faster than ``multiply(_:_:_:alpha:_:_:lda:_:_:ldb:beta:_:ldc:)``:

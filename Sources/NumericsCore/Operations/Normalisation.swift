@@ -1,17 +1,21 @@
 /// Layer normalisation (Ba et al. 2016) or, without centring, RMS normalisation (Zhang & Sennrich 2019),
-/// over the last axis, times a gain.
+/// over groups of the last axis, times a gain.
 struct Normalisation<Element: Real>: Operation {
   let shape: Shape
   let isCentred: Bool
   let epsilon: Element
+  /// Groups of the last axis that are normalised apart.
+  let groups: Int
 
   var outputs: [Shape] { [shape] }
-  private var rows: Int { shape.count / shape.last }
+  private var width: Int { shape.last / groups }
+  private var rows: Int { shape.count / width }
   var tapeCount: Int { 2 * rows }
 
   func forward(_ context: OperationContext<Element>) {
     Element.normalise(
-      rows: rows, width: shape.last, centred: isCentred, epsilon: epsilon, context.input(0),
+      rows: rows, width: width, groups: groups, centred: isCentred, epsilon: epsilon,
+      context.input(0),
       gain: context.input(1), context.output(), statistics: context.tape)
   }
 
@@ -19,7 +23,8 @@ struct Normalisation<Element: Real>: Operation {
     guard let dy = context.outputGradient() else { return }
     let dx = context.inputGradient(0)
     Element.normaliseGradient(
-      rows: rows, width: shape.last, centred: isCentred, context.input(0), gain: context.input(1),
+      rows: rows, width: width, groups: groups, centred: isCentred, context.input(0),
+      gain: context.input(1),
       statistics: context.tape, dy, dx: dx?.base, adds: dx?.adds ?? false,
       dGain: context.inputGradient(1)?.cleared(shape.last))
   }
@@ -27,18 +32,32 @@ struct Normalisation<Element: Real>: Operation {
 
 extension Tensor {
   /// Rows of the last axis with mean 0 and variance 1, times `gain`, plus `bias`.
-  public func layerNormalised(gain: Tensor, bias: Tensor, epsilon: Element = 1e-5) -> Tensor {
-    normalised(gain, centred: true, epsilon) + bias
+  public func layerNormalised(
+    gain: Tensor, bias: Tensor? = nil, epsilon: Element = 1e-5
+  ) -> Tensor {
+    let y = normalised(gain, centred: true, epsilon, groups: 1)
+    return bias.map { y + $0 } ?? y
+  }
+
+  /// Group normalisation (Wu & He 2018): each of `groups` equal parts of a row with mean 0 and variance 1,
+  /// times `gain`.
+  public func groupNormalised(
+    gain: Tensor, groups: Int, epsilon: Element = 1e-5
+  ) -> Tensor {
+    normalised(gain, centred: true, epsilon, groups: groups)
   }
 
   /// Rows of the last axis with mean square 1, times `gain`.
   public func rmsNormalised(gain: Tensor, epsilon: Element = 1e-6) -> Tensor {
-    normalised(gain, centred: false, epsilon)
+    normalised(gain, centred: false, epsilon, groups: 1)
   }
 
-  private func normalised(_ gain: Tensor, centred: Bool, _ epsilon: Element) -> Tensor {
-    precondition(gain.shape.count == shape.last)
-    let operation = Normalisation<Element>(shape: shape, isCentred: centred, epsilon: epsilon)
+  private func normalised(
+    _ gain: Tensor, centred: Bool, _ epsilon: Element, groups: Int
+  ) -> Tensor {
+    precondition(gain.shape.count == shape.last && shape.last % groups == 0)
+    let operation = Normalisation<Element>(
+      shape: shape, isCentred: centred, epsilon: epsilon, groups: groups)
     return graph.apply(operation, to: [self, gain])[0]
   }
 }

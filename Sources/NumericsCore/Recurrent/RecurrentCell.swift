@@ -9,9 +9,16 @@ import CKernels
 /// | `lstm` | `i, f, o = s(.)`, `g = tanh(.)` of `x W + h R + b`; `c' = f * c + i * g`; `h' = o * tanh(c')` (Hochreiter & Schmidhuber 1997, Gers et al. 2000) |
 /// | `gru` | `r, z = s(.)`; `n = tanh(x Wn + bn + r * (h Rn + b'))`; `h' = (1 - z) * n + z * h`, the reset gate after the product, as in PyTorch and cuDNN |
 /// | `gruResetBefore` | the same with `n = tanh(x Wn + (r * h) Rn + bn)` (Cho et al. 2014) |
+/// | `slstm` | `i = exp(i~)`, `f, o = s(.)`, `z = tanh(.)` of `x W + h R + b`; `c' = f * c + i * z`; `n' = f * n + i`; `h' = o * c' / n'` (Beck et al. 2024, section 2.2) |
+/// | `slstmExponential` | the same with `f = exp(f~)` |
+///
+/// The sLSTM keeps `c` and `n` divided by `exp(m)`, where `m' = max(log f + m, i~)`, so that no exponential
+/// exceeds 1 (equations 15 to 17). A state with `n = 0` is empty, whatever its `m`. Results do not depend on
+/// `m`, which is a constant in the backward pass: losses may depend on final states through a following
+/// sequence or through `c / n`, and `m` itself has no gradient.
 public struct RecurrentCell: Hashable, Sendable {
   public enum Kind: String, Hashable, Sendable, CaseIterable {
-    case elman, elmanReLU, lstm, gru, gruResetBefore
+    case elman, elmanReLU, lstm, gru, gruResetBefore, slstm, slstmExponential
   }
 
   public let kind: Kind
@@ -22,6 +29,8 @@ public struct RecurrentCell: Hashable, Sendable {
   /// Blocks that the recurrent weight consists of; the units of different heads do not see each other
   /// (FlashRNN, Pöppel et al. 2024). 1 is the ordinary cell.
   public let heads: Int
+  /// Whether inputs are the products `x W` themselves, computed elsewhere, and there is no `W`.
+  public let readsGates: Bool
 
   /// - Precondition: `heads` divides `width`.
   public init(_ kind: Kind, inputs: Int, width: Int, heads: Int = 1) {
@@ -30,23 +39,46 @@ public struct RecurrentCell: Hashable, Sendable {
     self.inputs = inputs
     self.width = width
     self.heads = heads
+    readsGates = false
   }
 
-  /// Gates `G`, in the order of the columns: `i f g o` of the LSTM, `r z n` of the GRU.
+  /// A cell whose inputs `[G D]` are added to the gates as they are: for input weights of another structure.
+  ///
+  /// - Precondition: `kind` is an sLSTM; `heads` divides `width`.
+  public init(gatesOf kind: Kind, width: Int, heads: Int = 1) {
+    precondition(kind == .slstm || kind == .slstmExponential)
+    precondition(width >= 1 && heads >= 1 && width % heads == 0)
+    self.kind = kind
+    inputs = 4 * width
+    self.width = width
+    self.heads = heads
+    readsGates = true
+  }
+
+  /// Gates `G`, in the order of the columns: `i f g o` of the LSTM, `r z n` of the GRU, `i f z o` of
+  /// the sLSTM.
   public var gates: Int {
     switch kind {
     case .elman, .elmanReLU: 1
     case .gru, .gruResetBefore: 3
-    case .lstm: 4
+    case .lstm, .slstm, .slstmExponential: 4
     }
   }
 
-  /// Whether there is a memory cell `c` beside `h`.
-  public var hasMemory: Bool { kind == .lstm }
+  /// Memory cells in a state beside `h`: `c` of the LSTM; `c`, `n` and `m` of the sLSTM.
+  public var memories: Int {
+    switch kind {
+    case .elman, .elmanReLU, .gru, .gruResetBefore: 0
+    case .lstm: 1
+    case .slstm, .slstmExponential: 3
+    }
+  }
+  /// Those of them that have a gradient.
+  var differentiableMemories: Int { min(memories, 2) }
   /// Whether the candidate has a bias of its own inside the reset gate.
   public var hasCandidateBias: Bool { kind == .gru }
 
-  /// `[F, G D]`.
+  /// `[F, G D]`, unless the cell reads gates.
   public var inputShape: Shape { [inputs, gates * width] }
   /// `[heads, D / heads, G D / heads]`; for one head `[1, D, G D]`.
   public var recurrentShape: Shape { [heads, width / heads, gates * width / heads] }
@@ -56,28 +88,36 @@ public struct RecurrentCell: Hashable, Sendable {
   func kernel(reverse: Bool) -> ck_cell {
     let kinds: [Kind: Int] = [
       .elman: CK_ELMAN, .elmanReLU: CK_ELMAN, .lstm: CK_LSTM, .gru: CK_GRU, .gruResetBefore: CK_GRU,
+      .slstm: CK_SLSTM, .slstmExponential: CK_SLSTM,
     ]
+    let form =
+      switch kind {
+      case .gruResetBefore: CK_RESET_BEFORE
+      case .slstmExponential: CK_FORGET_EXP
+      default: 0
+      }
     return ck_cell(
-      kind: Int32(kinds[kind]!), inputs: Int32(inputs), hidden: Int32(width), heads: Int32(heads),
+      kind: Int32(kinds[kind]!), inputs: readsGates ? 0 : Int32(inputs), hidden: Int32(width),
+      heads: Int32(heads),
       reverse: reverse ? 1 : 0, relu: kind == .elmanReLU ? 1 : 0,
-      form: Int32(kind == .gruResetBefore ? CK_RESET_BEFORE : CK_RESET_AFTER))
+      form: Int32(form))
   }
 }
 
 /// The trained tensors of a cell in a graph.
 public struct RecurrentWeights<Element: Real> {
-  public let input: Tensor<Element>
+  public let input: Tensor<Element>?
   public let recurrent: Tensor<Element>
   public let bias: Tensor<Element>
   public let candidateBias: Tensor<Element>?
 
   /// - Parameters:
-  ///   - input: of `inputShape`.
+  ///   - input: of `inputShape`; nil for a cell that reads gates.
   ///   - recurrent: of `recurrentShape`, or its numbers under another shape.
   ///   - bias: of `biasShape`.
   ///   - candidateBias: `[D]`, for `gru` only.
   public init(
-    input: Tensor<Element>, recurrent: Tensor<Element>, bias: Tensor<Element>,
+    input: Tensor<Element>?, recurrent: Tensor<Element>, bias: Tensor<Element>,
     candidateBias: Tensor<Element>? = nil
   ) {
     self.input = input
@@ -87,13 +127,23 @@ public struct RecurrentWeights<Element: Real> {
   }
 }
 
-/// The state between two steps: `h` and, of an LSTM, `c`, each `[B, D]`.
+/// The state between two steps: `h` and, of an LSTM, `c`; of an sLSTM, `c`, `n` and `m`; each `[B, D]`.
 public struct RecurrentState<Element: Real> {
   public let h: Tensor<Element>
   public let c: Tensor<Element>?
+  public let n: Tensor<Element>?
+  public let m: Tensor<Element>?
 
-  public init(h: Tensor<Element>, c: Tensor<Element>? = nil) {
+  public init(
+    h: Tensor<Element>, c: Tensor<Element>? = nil, n: Tensor<Element>? = nil,
+    m: Tensor<Element>? = nil
+  ) {
     self.h = h
     self.c = c
+    self.n = n
+    self.m = m
   }
+
+  /// The memory cells that there are.
+  var memories: [Tensor<Element>] { [c, n, m].compactMap { $0 } }
 }

@@ -2,11 +2,11 @@ import CKernels
 
 /// A recurrent cell over a whole sequence, fused: see `recurrent.inc`.
 ///
-/// Inputs: `x` `[T, B, F]`, the weights, then, as far as there are any, mask `[T, B]`, `h0` and `c0` `[B, D]`.
-/// Results: all `h` `[T, B, D]`, the last `h` and, of an LSTM, the last `c`.
+/// Inputs: `x` `[T, B, F]`, the weights, then, as far as there are any, mask `[T, B]`, `h0` and the memory
+/// cells `[B, D]`. Results: all `h` `[T, B, D]`, the last `h` and the last memory cells.
 ///
 /// Arithmetic of a step and sequence: `2 G D (F + D / heads)` operations forward, three times that with the
-/// gradient. Memory from forward to backward: 5 (LSTM), 4 (GRU) or 1 (Elman) numbers for each unit, step and
+/// gradient. Memory from forward to backward: 5 (LSTM), 4 (GRU), 1 (Elman) or 8 (sLSTM) numbers for each unit, step and
 /// sequence beside the results.
 struct RecurrentSequence<Element: Real>: Operation {
   let cell: RecurrentCell
@@ -20,6 +20,7 @@ struct RecurrentSequence<Element: Real>: Operation {
   /// Units rounded up to whole vectors, and whether rows must be copied for that.
   private let padded: Int
   private let paddedInputs: Int
+  private let inputParts: Int
 
   init(
     _ cell: RecurrentCell, steps: Int, batch: Int, isReverse: Bool, hasMask: Bool, hasState: Bool
@@ -32,12 +33,14 @@ struct RecurrentSequence<Element: Real>: Operation {
     self.hasState = hasState
     kernel = cell.kernel(reverse: isReverse)
     padded = ck_padded(Element.kernelType, cell.width)
-    paddedInputs = ck_padded(Element.kernelType, cell.inputs)
+    // Gates that are read lie in rows of their own.
+    inputParts = cell.readsGates ? cell.gates : 1
+    paddedInputs = inputParts * ck_padded(Element.kernelType, cell.inputs / inputParts)
   }
 
   private var state: Shape { [batch, cell.width] }
   var outputs: [Shape] {
-    [[steps, batch, cell.width], state] + (cell.hasMemory ? [state] : [])
+    [[steps, batch, cell.width], state] + [Shape](repeating: state, count: cell.memories)
   }
   var backwardReadsOutputs: Bool { isWhole }
   // The packed weights keep what backward needs of the weights themselves.
@@ -48,7 +51,10 @@ struct RecurrentSequence<Element: Real>: Operation {
 
   // MARK: Places in the tape and the scratch memory
 
-  private var weights: Int { cell.hasCandidateBias ? 4 : 3 }
+  /// The operand that is the recurrent weight; the biases follow.
+  private var recurrent: Int { cell.readsGates ? 1 : 2 }
+  /// The first operand after the weights.
+  private var afterWeights: Int { recurrent + (cell.hasCandidateBias ? 3 : 2) }
   private var kernelTape: Int {
     withUnsafePointer(to: kernel) { ck_tape(Element.kernelType, $0, steps, batch) }
   }
@@ -60,11 +66,16 @@ struct RecurrentSequence<Element: Real>: Operation {
     hasMask ? aligned(steps * batch / MemoryLayout<Element>.size + 1) : 0
   }
   private var stateCount: Int { aligned(batch * padded) }
+  /// Gates that are read and do not lie in whole vectors.
+  private var gateCount: Int {
+    cell.readsGates && !isWhole ? steps * batch * paddedInputs : 0
+  }
 
-  /// Tape: the kernels' own, packed weights, mask as bytes, initial states, last c, padded results.
+  /// Tape: the kernels' own, packed weights, mask as bytes, initial states, last memory cells, padded
+  /// gates, padded results.
   var tapeCount: Int {
-    aligned(kernelTape) + aligned(packedCount) + maskCount + 3 * stateCount
-      + (isWhole ? 0 : steps * batch * padded)
+    aligned(kernelTape) + aligned(packedCount) + maskCount + (1 + 2 * cell.memories) * stateCount
+      + gateCount + (isWhole ? 0 : steps * batch * padded)
   }
   private func packed(_ tape: UnsafeMutablePointer<Element>) -> UnsafeMutablePointer<Element> {
     tape + aligned(kernelTape)
@@ -72,21 +83,25 @@ struct RecurrentSequence<Element: Real>: Operation {
   private func mask(_ tape: UnsafeMutablePointer<Element>) -> UnsafeMutablePointer<UInt8> {
     UnsafeMutableRawPointer(packed(tape) + aligned(packedCount)).assumingMemoryBound(to: UInt8.self)
   }
-  /// 0: initial h, 1: initial c, 2: last c.
+  /// 0: initial h, from 1 on initial memory cells, then the last ones.
   private func state(_ tape: UnsafeMutablePointer<Element>, _ index: Int)
     -> UnsafeMutablePointer<Element>
   {
     packed(tape) + aligned(packedCount) + maskCount + index * stateCount
   }
   private func results(_ context: OperationContext<Element>) -> UnsafeMutablePointer<Element> {
-    isWhole ? context.output() : state(context.tape, 3)
+    isWhole ? context.output() : gates(context.tape) + gateCount
+  }
+  private func gates(_ tape: UnsafeMutablePointer<Element>) -> UnsafeMutablePointer<Element> {
+    state(tape, 1 + 2 * cell.memories)
   }
 
-  /// Scratch: the kernels' own, four states, gradients of the results and of the inputs with padded rows.
+  /// Scratch: the kernels' own, gradients of last and of initial states, gradients of the results and of the
+  /// inputs with padded rows.
   var scratchCount: Int {
     let own = withUnsafePointer(to: kernel) { ck_adjoint_scratch(Element.kernelType, $0, batch) }
-    return aligned(own) + 4 * stateCount + (isWhole ? 0 : steps * batch * padded)
-      + steps * batch * paddedInputs
+    return aligned(own) + 2 * (1 + cell.memories) * stateCount
+      + (isWhole ? 0 : steps * batch * padded) + steps * batch * paddedInputs
   }
 
   // MARK: Passes
@@ -95,15 +110,20 @@ struct RecurrentSequence<Element: Real>: Operation {
     let tape = context.tape
     var pass = ck_pass()
     (pass.steps, pass.rows) = (steps, batch)
-    pass.x = UnsafeRawPointer(context.input(0))
-    (pass.x_time, pass.x_row) = (batch * cell.inputs, cell.inputs)
+    if cell.readsGates {
+      pass.x = gateCount > 0 ? UnsafeRawPointer(gates(tape)) : UnsafeRawPointer(context.input(0))
+      (pass.x_time, pass.x_row) = (batch * paddedInputs, paddedInputs)
+    } else {
+      pass.x = UnsafeRawPointer(context.input(0))
+      (pass.x_time, pass.x_row) = (batch * cell.inputs, cell.inputs)
+    }
     if hasMask { (pass.mask, pass.mask_time) = (UnsafePointer(mask(tape)), batch) }
     if hasState {
       pass.h0 = UnsafeRawPointer(state(tape, 0))
-      if cell.hasMemory { pass.c0 = UnsafeRawPointer(state(tape, 1)) }
+      if cell.memories > 0 { pass.c0 = UnsafeRawPointer(state(tape, 1)) }
     }
-    if cell.hasMemory { pass.cn = UnsafeMutableRawPointer(state(tape, 2)) }
-    pass.state_row = padded
+    if cell.memories > 0 { pass.cn = UnsafeMutableRawPointer(state(tape, 1 + cell.memories)) }
+    (pass.state_row, pass.state_memory) = (padded, stateCount)
     pass.h = UnsafeMutableRawPointer(results(context))
     (pass.h_time, pass.h_row) = (batch * padded, padded)
     pass.tape = UnsafeMutableRawPointer(tape)
@@ -131,10 +151,11 @@ struct RecurrentSequence<Element: Real>: Operation {
     let tape = context.tape
     var kernel = kernel
     var parameters = ck_weights(
-      w: context.input(1), r: context.input(2), bias: context.input(3),
-      bias_n: cell.hasCandidateBias ? UnsafeRawPointer(context.input(4)) : nil)
+      w: cell.readsGates ? nil : UnsafeRawPointer(context.input(1)), r: context.input(recurrent),
+      bias: context.input(recurrent + 1),
+      bias_n: cell.hasCandidateBias ? UnsafeRawPointer(context.input(recurrent + 2)) : nil)
     ck_pack(Element.kernelType, &kernel, &parameters, packed(tape))
-    var next = 1 + weights
+    var next = afterWeights
     if hasMask {
       let (numbers, bytes) = (context.input(next), mask(tape))
       for k in 0..<(steps * batch) { bytes[k] = numbers[k] != 0 ? 1 : 0 }
@@ -142,9 +163,15 @@ struct RecurrentSequence<Element: Real>: Operation {
     }
     if hasState {
       copy(rows: batch, context.input(next), cell.width, state(tape, 0), padded)
-      if cell.hasMemory {
-        copy(rows: batch, context.input(next + 1), cell.width, state(tape, 1), padded)
+      for memory in 0..<cell.memories {
+        copy(
+          rows: batch, context.input(next + 1 + memory), cell.width, state(tape, 1 + memory), padded
+        )
       }
+    }
+    if gateCount > 0 {
+      copy(
+        rows: steps * batch * inputParts, context.input(0), cell.width, gates(tape), padded)
     }
     var pass = pass(context)
     ck_forward(Element.kernelType, &kernel, packed(tape), &pass)
@@ -152,14 +179,19 @@ struct RecurrentSequence<Element: Real>: Operation {
     if !isWhole { copy(rows: steps * batch, h, padded, context.output(), cell.width) }
     let last = (isReverse ? 0 : steps - 1) * batch * padded
     copy(rows: batch, h + last, padded, context.output(1), cell.width)
-    if cell.hasMemory { copy(rows: batch, state(tape, 2), padded, context.output(2), cell.width) }
+    for memory in 0..<cell.memories {
+      copy(
+        rows: batch, state(tape, 1 + cell.memories + memory), padded, context.output(2 + memory),
+        cell.width)
+    }
   }
 
   func backward(_ context: OperationContext<Element>) {
     let own = withUnsafePointer(to: kernel) { ck_adjoint_scratch(Element.kernelType, $0, batch) }
     let scratch = context.scratch
     let states = scratch + aligned(own)
-    let dResults = states + 4 * stateCount
+    let initialStates = states + (1 + cell.memories) * stateCount
+    let dResults = initialStates + (1 + cell.memories) * stateCount
     let dInputs = dResults + (isWhole ? 0 : steps * batch * padded)
 
     var adjoint = ck_adjoint()
@@ -173,17 +205,24 @@ struct RecurrentSequence<Element: Real>: Operation {
       copy(rows: batch, dh, cell.width, states, padded)
       adjoint.dhn = UnsafeRawPointer(states)
     }
-    if cell.hasMemory, let dc = context.outputGradient(2) {
-      copy(rows: batch, dc, cell.width, states + stateCount, padded)
-      adjoint.dcn = UnsafeRawPointer(states + stateCount)
+    for memory in 0..<cell.differentiableMemories {
+      let to = states + (1 + memory) * stateCount
+      if let dc = context.outputGradient(2 + memory) {
+        copy(rows: batch, dc, cell.width, to, padded)
+        adjoint.dcn = UnsafeRawPointer(states + stateCount)
+      } else {
+        Element.fill(stateCount, 0, to, adds: false)
+      }
     }
-    let initial = 1 + weights + (hasMask ? 1 : 0)
+    let initial = afterWeights + (hasMask ? 1 : 0)
     let dh0 = hasState ? context.inputGradient(initial) : nil
-    let dc0 = hasState && cell.hasMemory ? context.inputGradient(initial + 1) : nil
-    if dh0 != nil { adjoint.dh0 = UnsafeMutableRawPointer(states + 2 * stateCount) }
-    if dc0 != nil { adjoint.dc0 = UnsafeMutableRawPointer(states + 3 * stateCount) }
+    if hasState {
+      adjoint.dh0 = UnsafeMutableRawPointer(initialStates)
+      adjoint.dc0 = UnsafeMutableRawPointer(initialStates + stateCount)
+    }
     let dx = context.inputGradient(0)
-    let writesInputs = dx.map { !$0.adds && paddedInputs == cell.inputs } ?? false
+    let writesInputs =
+      dx.map { !$0.adds && (cell.readsGates ? isWhole : paddedInputs == cell.inputs) } ?? false
     if let dx {
       adjoint.dx = UnsafeMutableRawPointer(writesInputs ? dx.base : dInputs)
       (adjoint.dx_time, adjoint.dx_row) = (batch * paddedInputs, paddedInputs)
@@ -191,24 +230,33 @@ struct RecurrentSequence<Element: Real>: Operation {
     func gradient(_ input: Int, _ count: Int) -> UnsafeMutableRawPointer? {
       context.inputGradient(input).map { UnsafeMutableRawPointer($0.cleared(count)) }
     }
-    guard let w = gradient(1, cell.inputShape.count),
-      let r = gradient(2, cell.recurrentShape.count),
-      let bias = gradient(3, cell.biasShape.count)
+    let w = cell.readsGates ? nil : gradient(1, cell.inputShape.count)
+    guard (w == nil) == cell.readsGates, let r = gradient(recurrent, cell.recurrentShape.count),
+      let bias = gradient(recurrent + 1, cell.biasShape.count)
     else { preconditionFailure("the weights of a recurrent cell are differentiated together") }
     adjoint.gradients = ck_weight_gradients(
-      w: w, r: r, bias: bias, bias_n: cell.hasCandidateBias ? gradient(4, cell.width) : nil)
+      w: w, r: r, bias: bias,
+      bias_n: cell.hasCandidateBias ? gradient(recurrent + 2, cell.width) : nil)
 
     var kernel = kernel
     var pass = pass(context)
     ck_backward(Element.kernelType, &kernel, packed(context.tape), &pass, &adjoint)
     if let dx, !writesInputs {
-      copy(rows: steps * batch, dInputs, paddedInputs, dx.base, cell.inputs, adds: dx.adds)
+      copy(
+        rows: steps * batch * inputParts, dInputs, paddedInputs / inputParts, dx.base,
+        cell.inputs / inputParts, adds: dx.adds)
     }
-    if let dh0 {
-      copy(rows: batch, states + 2 * stateCount, padded, dh0.base, cell.width, adds: dh0.adds)
-    }
-    if let dc0 {
-      copy(rows: batch, states + 3 * stateCount, padded, dc0.base, cell.width, adds: dc0.adds)
+    if let dh0 { copy(rows: batch, initialStates, padded, dh0.base, cell.width, adds: dh0.adds) }
+    guard hasState else { return }
+    for memory in 0..<cell.memories {
+      guard let dc0 = context.inputGradient(initial + 1 + memory) else { continue }
+      if memory < cell.differentiableMemories {
+        copy(
+          rows: batch, initialStates + (1 + memory) * stateCount, padded, dc0.base, cell.width,
+          adds: dc0.adds)
+      } else if !dc0.adds {
+        Element.fill(batch * cell.width, 0, dc0.base, adds: false)
+      }
     }
   }
 }
@@ -227,21 +275,21 @@ extension Tensor {
     initial: RecurrentState<Element>? = nil, reverse: Bool = false
   ) -> (outputs: Tensor, state: RecurrentState<Element>) {
     precondition(shape.rank == 3 && shape[2] == cell.inputs, "\(shape) for \(cell.inputs) inputs")
-    precondition(weights.input.shape.count == cell.inputShape.count)
+    precondition((weights.input == nil) == cell.readsGates)
+    precondition(weights.input.map { $0.shape.count == cell.inputShape.count } ?? true)
     precondition(weights.recurrent.shape.count == cell.recurrentShape.count)
     precondition(weights.bias.shape.count == cell.biasShape.count)
     precondition((weights.candidateBias != nil) == cell.hasCandidateBias)
-    precondition(initial.map { ($0.c != nil) == cell.hasMemory } ?? true)
+    precondition(initial.map { $0.memories.count == cell.memories } ?? true)
     let operation = RecurrentSequence<Element>(
       cell, steps: shape[0], batch: shape[1], isReverse: reverse, hasMask: mask != nil,
       hasState: initial != nil)
     let operands: [Tensor?] = [
       self, weights.input, weights.recurrent, weights.bias, weights.candidateBias, mask, initial?.h,
-      initial?.c,
     ]
-    let results = graph.apply(operation, to: operands.compactMap { $0 })
-    return (
-      results[0], RecurrentState(h: results[1], c: cell.hasMemory ? results[2] : nil)
-    )
+    let results = graph.apply(
+      operation, to: operands.compactMap { $0 } + (initial?.memories ?? []))
+    let memory = { (index: Int) in index < cell.memories ? results[2 + index] : nil }
+    return (results[0], RecurrentState(h: results[1], c: memory(0), n: memory(1), m: memory(2)))
   }
 }

@@ -10,15 +10,17 @@ public final class RecurrentStepper<Element: Real> {
   private let padded: Int
   private let packed: Buffer<Element>
   private let work: Buffer<Element>
-  /// `h` and `c` before and after a step; they change places.
+  /// `h` and the memory cells before and after a step; they change places.
   private var h: (Buffer<Element>, Buffer<Element>)
   private var c: (Buffer<Element>, Buffer<Element>)
 
   /// - Parameters:
   ///   - batch: sequences that step together.
   ///   - input, recurrent, bias, candidateBias: the cell's parameters, as in ``RecurrentWeights``.
+  ///
+  /// A cell that reads gates takes rows of `G` times ``rowLength``.
   public init(
-    _ cell: RecurrentCell, batch: Int, input: UnsafePointer<Element>,
+    _ cell: RecurrentCell, batch: Int, input: UnsafePointer<Element>?,
     recurrent: UnsafePointer<Element>, bias: UnsafePointer<Element>,
     candidateBias: UnsafePointer<Element>? = nil
   ) {
@@ -31,9 +33,11 @@ public final class RecurrentStepper<Element: Real> {
     work = Buffer(ck_tape(type, &kernel, 1, batch))
     var weights = ck_weights(w: input, r: recurrent, bias: bias, bias_n: candidateBias)
     ck_pack(type, &kernel, &weights, packed.base)
-    func state() -> Buffer<Element> { Buffer(batch * ck_padded(type, cell.width)) }
-    h = (state(), state())
-    c = (state(), state())
+    func states(_ count: Int) -> Buffer<Element> {
+      Buffer(count * batch * ck_padded(type, cell.width))
+    }
+    h = (states(1), states(1))
+    c = (states(cell.memories), states(cell.memories))
   }
 
   /// Back to the zero state.
@@ -47,10 +51,10 @@ public final class RecurrentStepper<Element: Real> {
     var pass = ck_pass()
     (pass.steps, pass.rows) = (1, batch)
     pass.x = UnsafeRawPointer(x)
-    pass.x_row = cell.inputs
+    pass.x_row = cell.readsGates ? cell.gates * padded : cell.inputs
     (pass.h0, pass.c0) = (UnsafeRawPointer(h.0.base), UnsafeRawPointer(c.0.base))
     pass.cn = UnsafeMutableRawPointer(c.1.base)
-    pass.state_row = padded
+    (pass.state_row, pass.state_memory) = (padded, batch * padded)
     pass.h = UnsafeMutableRawPointer(h.1.base)
     pass.h_row = padded
     pass.tape = UnsafeMutableRawPointer(work.base)
@@ -63,7 +67,7 @@ public final class RecurrentStepper<Element: Real> {
   /// Numbers from one row of a state to the next: `D`, rounded up to whole vectors.
   public var rowLength: Int { padded }
 
-  /// The state, `h` and `c`, rows of `rowLength`; `c` is only an LSTM's.
+  /// The state, `h` and the memory cells one after another, rows of `rowLength`.
   public var state: (h: UnsafeMutablePointer<Element>, c: UnsafeMutablePointer<Element>) {
     (h.0.base, c.0.base)
   }

@@ -26,6 +26,18 @@ struct OperationTests {
   static let others: [GraphCase] = [
     GraphCase("linear", [[3, 2, 5], [5, 4], [4]]) { $0[0].linear($0[1], bias: $0[2]) },
     GraphCase("linear without bias", [[7, 3], [3, 1]]) { $0[0].linear($0[1]) },
+    GraphCase("block-diagonal products, joined blocks", [[9, 32], [9, 32], [3, 8, 4, 4]]) {
+      .blockDiagonalProducts([$0[0], $0[1], $0[0]], weight: $0[2])
+    },
+    GraphCase("block-diagonal products, joined oblong blocks", [[9, 16], [1, 4, 4, 8]]) {
+      .blockDiagonalProducts([$0[0]], weight: $0[1])
+    },
+    GraphCase("block-diagonal products, whole vectors", [[130, 16], [2, 1, 16, 32]]) {
+      .blockDiagonalProducts([$0[0], $0[0]], weight: $0[1]).reshaped([130 * 2, 32])
+    },
+    GraphCase("block-diagonal products, odd blocks", [[2, 5, 9], [2, 3, 3, 2]]) {
+      .blockDiagonalProducts([$0[0], $0[0].map(.square)], weight: $0[1])
+    },
     GraphCase("linear of a vector", [[3], [3, 2]]) { $0[0].linear($0[1]) },
     GraphCase("product", [[2, 3, 4], [2, 4, 5]]) { $0[0].product($0[1]) },
     GraphCase("product, left transposed", [[2, 4, 3], [2, 4, 5]]) {
@@ -59,6 +71,9 @@ struct OperationTests {
     },
     GraphCase("layer normalisation", [[4, 5], [5], [5]]) {
       $0[0].layerNormalised(gain: $0[1], bias: $0[2])
+    },
+    GraphCase("group normalisation", [[4, 42], [42]]) {
+      $0[0].groupNormalised(gain: $0[1], groups: 2)
     },
     GraphCase("RMS normalisation", [[4, 5], [5]]) { $0[0].rmsNormalised(gain: $0[1]) },
     GraphCase("depthwise convolution", [[6, 2, 3], [4, 3]]) { $0[0].depthwiseConvolved($0[1]) },

@@ -45,20 +45,29 @@ struct RecurrentTests {
     let counts = [
       box.steps * box.batch * box.inputs, cell.inputShape.count, cell.recurrentShape.count,
       cell.biasShape.count, cell.width, box.batch * box.width, box.batch * box.width,
+      box.batch * box.width, box.batch * box.width,
     ]
-    return counts.map { count in random.normals(count).map { $0 * 0.5 } }
+    var numbers = counts.map { count in random.normals(count).map { $0 * 0.5 } }
+    // The normaliser of an sLSTM is positive.
+    numbers[7] = numbers[7].map { 0.5 + abs($0) }
+    return numbers
   }
 
   private func mask(_ box: Box) -> [Double] {
     (0..<(box.steps * box.batch)).map { ($0 * 7 + 3) % 4 == 0 ? 0 : 1 }
   }
 
-  /// All h, the last h and c, by the equations and nothing else.
+  /// All h, the last h and the last of the memory cells that does not depend on the stabiliser, by the
+  /// equations and nothing else. The exponentials of the sLSTM are small enough to go without stabiliser.
   private func naive(_ box: Box, _ n: [[Double]]) -> (all: [Double], h: [Double], c: [Double]) {
     let (B, F, D, G) = (box.batch, box.inputs, box.width, box.cell.gates)
     let size = D / box.heads
     var h = box.started ? n[5] : [Double](repeating: 0, count: B * D)
     var c = box.started ? n[6] : [Double](repeating: 0, count: B * D)
+    var normaliser = [Double](repeating: 0, count: B * D)
+    if box.started && box.cell.memories == 3 {
+      for k in 0..<(B * D) { (c[k], normaliser[k]) = (c[k] * exp(n[8][k]), n[7][k] * exp(n[8][k])) }
+    }
     var all = [Double](repeating: 0, count: box.steps * B * D)
     let mask = mask(box)
     func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
@@ -90,6 +99,12 @@ struct RecurrentTests {
             let gates = (0..<4).map { input($0, u) + state($0, u, before) }
             c[at] = sigmoid(gates[1]) * c[at] + sigmoid(gates[0]) * tanh(gates[2])
             h[at] = sigmoid(gates[3]) * tanh(c[at])
+          case .slstm, .slstmExponential:
+            let gates = (0..<4).map { input($0, u) + state($0, u, before) }
+            let forget = box.kind == .slstm ? sigmoid(gates[1]) : exp(gates[1])
+            c[at] = forget * c[at] + exp(gates[0]) * tanh(gates[2])
+            normaliser[at] = forget * normaliser[at] + exp(gates[0])
+            h[at] = sigmoid(gates[3]) * c[at] / normaliser[at]
           case .gru, .gruResetBefore:
             let z = sigmoid(input(1, u) + state(1, u, before))
             let inner =
@@ -102,7 +117,14 @@ struct RecurrentTests {
       }
       for k in 0..<(B * D) { all[t * B * D + k] = h[k] }
     }
+    if box.cell.memories == 3 { c = zip(c, normaliser).map { $1 == 0 ? 0 : $0 / $1 } }
     return (all, h, c)
+  }
+
+  /// `c`, or of an sLSTM `c / n`, which does not depend on the stabiliser.
+  private func memory<Element: Real>(_ state: RecurrentState<Element>) -> Tensor<Element>? {
+    guard let c = state.c, let n = state.n else { return state.c }
+    return c / n
   }
 
   private func apply<Element: Real>(
@@ -117,7 +139,10 @@ struct RecurrentTests {
       mask: box.masked
         ? graph.constant(mask(box).map { Element($0) }, [box.steps, box.batch]) : nil,
       initial: box.started
-        ? RecurrentState(h: tensors[5], c: cell.hasMemory ? tensors[6] : nil) : nil,
+        ? RecurrentState(
+          h: tensors[5], c: cell.memories > 0 ? tensors[6] : nil,
+          n: cell.memories == 3 ? tensors[7] : nil, m: cell.memories == 3 ? tensors[8] : nil)
+        : nil,
       reverse: box.reverse)
   }
 
@@ -125,7 +150,8 @@ struct RecurrentTests {
     let cell = box.cell
     return [
       [box.steps, box.batch, box.inputs], cell.inputShape, cell.recurrentShape, cell.biasShape,
-      [cell.width], [box.batch, box.width], [box.batch, box.width],
+      [cell.width], [box.batch, box.width], [box.batch, box.width], [box.batch, box.width],
+      [box.batch, box.width],
     ]
   }
 
@@ -136,7 +162,8 @@ struct RecurrentTests {
       graph.constant(numbers.map { Element($0) }, shape)
     }
     let (outputs, state) = apply(box, tensors, graph)
-    for tensor in [outputs, state.h, state.c].compactMap({ $0 }) { graph.keep(tensor) }
+    let memory = memory(state)
+    for tensor in [outputs, state.h, memory].compactMap({ $0 }) { graph.keep(tensor) }
     let execution = Execution(Plan(graph))
     execution.forward(parameters: Buffer<Element>(1).base)
     let expected = naive(box, numbers)
@@ -148,8 +175,11 @@ struct RecurrentTests {
     let tolerance = tolerance * largest
     expectClose(values(outputs), expected.all, absolute: tolerance, "\(type) \(box)")
     expectClose(values(state.h), expected.h, absolute: tolerance, "\(type) \(box): last h")
-    if let c = state.c {
-      expectClose(values(c), expected.c, absolute: tolerance, "\(type) \(box): last c")
+    if let memory {
+      // 0 / 0 where every step was masked.
+      expectClose(
+        values(memory).map { $0.isNaN ? 0 : $0 }, expected.c, absolute: tolerance,
+        "\(type) \(box): last c")
     }
   }
 
@@ -163,19 +193,21 @@ struct RecurrentTests {
   func gradients(box: Box) {
     // The slope of a rectifier jumps, and a difference across it is no gradient.
     let numbers = numbers(box)
-    let used = (0..<7).filter {
+    // The stabiliser of an sLSTM has no gradient.
+    let used = (0..<8).filter {
       ($0 != 4 || box.cell.hasCandidateBias) && ($0 != 5 || box.started)
-        && ($0 != 6 || (box.started && box.cell.hasMemory))
+        && ($0 < 6 || (box.started && $0 - 6 < box.cell.memories))
     }
     let shapes = shapes(box)
     let check = GraphCase(box.description, used.map { shapes[$0] }) { inputs in
       let graph = inputs[0].graph
-      var tensors = [Tensor<Double>](repeating: inputs[0], count: 7)
+      var tensors = [Tensor<Double>](repeating: inputs[0], count: 9)
+      tensors[8] = graph.constant(numbers[8], shapes[8])
       for (slot, index) in used.enumerated() { tensors[index] = inputs[slot] }
       let (outputs, state) = apply(box, tensors, graph)
       let flat = [box.steps * box.batch * box.width]
       var parts = [outputs.reshaped(Shape(flat)), state.h.reshaped([box.batch * box.width])]
-      if let c = state.c { parts.append(c.reshaped([box.batch * box.width])) }
+      if let c = memory(state) { parts.append(c.reshaped([box.batch * box.width])) }
       return Tensor.joined(parts, axis: 0)
     }
     check.checkGradients(values: used.map { numbers[$0] })
@@ -184,7 +216,7 @@ struct RecurrentTests {
   @Test(
     "a gradient that arrives through the last state alone is the same",
     arguments: [
-      RecurrentCell.Kind.lstm, .gru, .elman,
+      RecurrentCell.Kind.lstm, .gru, .elman, .slstm,
     ])
   func lastOnly(kind: RecurrentCell.Kind) {
     let box = Box(kind: kind, steps: 4, batch: 3, inputs: 2, width: 16)
@@ -228,5 +260,41 @@ struct RecurrentTests {
       }
       stepper.reset()
     }
+  }
+
+  @Test("gates computed elsewhere give what the cell computes itself", arguments: [5, 16, 32])
+  func givenGates(width: Int) {
+    let box = Box(
+      kind: .slstm, steps: 5, batch: 3, inputs: 3, width: width, heads: width % 2 == 0 ? 2 : 1,
+      masked: true, started: true)
+    let n = numbers(box)
+    func results(given: Bool) -> [Double] {
+      let graph = Graph<Double>()
+      let shapes = shapes(box)
+      let tensors = (0..<9).map { graph.input(shapes[$0], differentiable: $0 < 8) }
+      let weights = RecurrentWeights(
+        input: given ? nil : tensors[1], recurrent: tensors[2], bias: tensors[3])
+      let state = RecurrentState(h: tensors[5], c: tensors[6], n: tensors[7], m: tensors[8])
+      let mask = graph.constant(mask(box), [box.steps, box.batch])
+      let x = given ? tensors[0].linear(tensors[1]) : tensors[0]
+      let cell =
+        given ? RecurrentCell(gatesOf: .slstm, width: width, heads: box.heads) : box.cell
+      let y = x.recurrent(cell, weights, mask: mask, initial: state).outputs
+      let loss = y.map(.square).sum()
+      graph.keep(y)
+      let execution = Execution(Plan(graph, loss: loss))
+      for (tensor, numbers) in zip(tensors, n) {
+        for (k, number) in numbers.enumerated() { execution.input(tensor)[k] = number }
+      }
+      let none = Buffer<Double>(1)
+      execution.forward(parameters: none.base)
+      let values = (0..<y.shape.count).map { execution.value(y)[$0] }
+      execution.backward(into: none.base)
+      return values
+        + [0, 1, 2, 3, 5, 6, 7].flatMap { index in
+          (0..<shapes[index].count).map { execution.gradient(tensors[index])![$0] }
+        }
+    }
+    expectClose(results(given: true), results(given: false), absolute: 1e-12)
   }
 }
