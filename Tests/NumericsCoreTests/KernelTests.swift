@@ -211,7 +211,9 @@ struct KernelTests {
     }
   }
 
-  @Test("clipping by value limits each number, sums their squares, and does not hide what is not finite")
+  @Test(
+    "clipping by value limits each number, sums their squares, and does not hide what is not finite"
+  )
   func clipping() {
     checkClipping(Float.self)
     checkClipping(Double.self)

@@ -41,7 +41,9 @@ extension TrainedForecaster {
       parameters.reserveCapacity(layout.count)
       for tensor in layout.tensors {
         let values: [Float] = try file.numbers(tensor.name, shape: tensor.shape)
-        guard file[tensor.name]?.type == .f32 else { throw fail("tensor \(tensor.name) is not F32") }
+        guard file[tensor.name]?.type == .f32 else {
+          throw fail("tensor \(tensor.name) is not F32")
+        }
         if let bad = values.first(where: { !$0.isFinite }) {
           throw fail("tensor \(tensor.name) holds \(bad)")
         }

@@ -1,9 +1,9 @@
 import Foundation
-import NumericsCore
+package import NumericsCore
 
 /// What is done to a gradient before the optimiser sees it: limited by value, then by global norm, then
 /// given annealed noise.
-struct GradientShaping {
+package struct GradientShaping {
   /// 0 for none.
   let clippingNorm: Double
   /// 0 for none.
@@ -12,9 +12,18 @@ struct GradientShaping {
   let noise: Double
   let seed: UInt64
 
+  package init(
+    clippingNorm: Double = 0, clippingValue: Double = 0, noise: Double = 0, seed: UInt64 = 1
+  ) {
+    self.clippingNorm = clippingNorm
+    self.clippingValue = clippingValue
+    self.noise = noise
+    self.seed = seed
+  }
+
   /// - Parameter step: 0 for the first.
   /// - Returns: the factor that the optimiser is to apply; nil if the gradient is not finite.
-  func apply(to gradient: Buffer<Float>, step: Int) -> Double? {
+  package func apply(to gradient: Buffer<Float>, step: Int) -> Double? {
     let squares =
       clippingValue > 0
       ? Float.clip(gradient.count, to: clippingValue, gradient.base)
@@ -31,5 +40,7 @@ struct GradientShaping {
   }
 
   /// `sigma_t = sqrt(eta / (1 + t)^0.55)` (Neelakantan et al. 2015, eq. 1).
-  func deviation(_ step: Int) -> Double { (noise / pow(1 + Double(step), 0.55)).squareRoot() }
+  package func deviation(_ step: Int) -> Double {
+    (noise / pow(1 + Double(step), 0.55)).squareRoot()
+  }
 }

@@ -14,7 +14,7 @@ public enum ScheduleKind: String, Codable, Sendable, CaseIterable {
   case step
 }
 
-struct LearningRateSchedule {
+package struct LearningRateSchedule {
   let kind: ScheduleKind
   let peak: Double
   /// Steps in all.
@@ -28,7 +28,7 @@ struct LearningRateSchedule {
   ///   - warmup: nil for a twentieth of the steps where the rate falls afterwards, three tenths for
   ///     one-cycle, none for `constant` and `step`.
   ///   - stepSize: nil for a third of the steps.
-  init(
+  package init(
     _ kind: ScheduleKind = .cosine, peak: Double, steps: Int, warmup: Int? = nil,
     gamma: Double = 0.1, stepSize: Int? = nil
   ) {
@@ -49,7 +49,7 @@ struct LearningRateSchedule {
   }
 
   /// - Parameter step: 0 for the first.
-  func rate(_ step: Int) -> Double {
+  package func rate(_ step: Int) -> Double {
     if kind == .oneCycle { return oneCycle(step) }
     if step < warmup { return peak * Double(step + 1) / Double(warmup) }
     let done = Double(step - warmup) / Double(max(1, steps - warmup))

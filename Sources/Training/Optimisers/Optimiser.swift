@@ -1,4 +1,4 @@
-import NumericsCore
+package import NumericsCore
 
 /// The rule by which gradients become steps.
 public enum OptimiserKind: String, Codable, Sendable, CaseIterable {
@@ -18,22 +18,22 @@ public enum OptimiserKind: String, Codable, Sendable, CaseIterable {
 ///
 /// Definitions and constants are those of `torch.optim` (beta 0.9 and 0.999, epsilon 1e-8, Adagrad 1e-10).
 /// Weight decay is decoupled for `adamw` and an L2 penalty for the others, as there.
-final class Optimiser<Element: Real> {
+package final class Optimiser<Element: Real> {
   private let kind: OptimiserKind
   private let weightDecay: Double
   private let momentum: Double
   private let nesterov: Bool
   /// First moment, velocity or sum of squares.
-  let first: Buffer<Element>
+  package let first: Buffer<Element>
   /// Second moment; empty where there is none.
-  let second: Buffer<Element>
-  private(set) var step = 0
+  package let second: Buffer<Element>
+  package private(set) var step = 0
   private var beta1Power = 1.0
   private var beta2Power = 1.0
   private static var beta1: Double { 0.9 }
   private static var beta2: Double { 0.999 }
 
-  init(
+  package init(
     _ kind: OptimiserKind, count: Int, weightDecay: Double = 0, momentum: Double = 0.9,
     nesterov: Bool = false
   ) {
@@ -46,7 +46,7 @@ final class Optimiser<Element: Real> {
   }
 
   /// Takes the state of a run that stopped after `step` steps, `first` and `second` apart.
-  func restore(step: Int) {
+  package func restore(step: Int) {
     self.step = 0
     beta1Power = 1
     beta2Power = 1
@@ -61,7 +61,7 @@ final class Optimiser<Element: Real> {
   }
 
   /// - Parameter scale: factor on the gradient, such as that of clipping.
-  func step(
+  package func step(
     _ parameters: Buffer<Element>, _ gradient: Buffer<Element>, rate: Double, scale: Double = 1
   ) {
     count()

@@ -1,4 +1,4 @@
-import NumericsCore
+package import NumericsCore
 
 /// Which average of the weights is validated and kept.
 public enum WeightAveraging: String, Codable, Sendable, CaseIterable {
@@ -16,16 +16,16 @@ public enum WeightAveraging: String, Codable, Sendable, CaseIterable {
 /// What is validated and kept is the average: one run's forecasts then depend far less on which batches
 /// came last. The EMA's decay grows from 0.1 as (1 + t) / (10 + t) to its final value, so the start is
 /// forgotten.
-final class WeightAverage {
-  let weights: Buffer<Float>
+package final class WeightAverage {
+  package let weights: Buffer<Float>
   private let kind: WeightAveraging
   private let decay: Float
   /// Steps before the average of `swa` begins.
   private let start: Int
-  private(set) var step = 0
+  package private(set) var step = 0
 
   /// - Parameter steps: steps of the whole training, by which `swa` knows where its last quarter begins.
-  init(
+  package init(
     _ parameters: Buffer<Float>, _ kind: WeightAveraging = .ema, steps: Int, decay: Double = 0.98
   ) {
     weights = Buffer(parameters.count)
@@ -36,9 +36,9 @@ final class WeightAverage {
   }
 
   /// Takes the state of a run that stopped after `step` steps, the weights apart.
-  func restore(step: Int) { self.step = step }
+  package func restore(step: Int) { self.step = step }
 
-  func add(_ parameters: Buffer<Float>) {
+  package func add(_ parameters: Buffer<Float>) {
     step += 1
     switch kind {
     case .none: return weights.copy(from: parameters)

@@ -16,7 +16,8 @@ final class TrainingMemory {
   init(_ forecaster: ForecasterConfiguration, threads: Int) throws {
     network = try ForecastNetwork<Float>(forecaster)
     self.threads = threads
-    workspaces = Workspaces((0..<threads).map { [network] _ in network.makeWorkspace(training: true) })
+    workspaces = Workspaces(
+      (0..<threads).map { [network] _ in network.makeWorkspace(training: true) })
     gradient = Buffer(network.layout.count)
     losses = Buffer(threads)
     rows = Buffer(threads)
