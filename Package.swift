@@ -94,8 +94,8 @@ let package = Package(
       swiftSettings: strict),
     tests(of: "NumericsCore", golden: true),
     tests(of: "Privacy", golden: true),
-    tests(of: "Forecasters", ["NumericsCore"]),
-    tests(of: "Training", ["Forecasters", "NumericsCore"]),
+    tests(of: "Forecasters", ["NumericsCore"], golden: true),
+    tests(of: "Training", ["Forecasters", "NumericsCore"], golden: true),
     tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),
     tests(

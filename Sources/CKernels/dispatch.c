@@ -130,10 +130,18 @@ double ck_max(int type, size_t n, const void *in) {
   return type == CK_DOUBLE ? table->f64.max(n, in) : table->f32.max(n, in);
 }
 
-void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *first, void *second,
-             double scale, double beta1, double beta2, double rate, double second_correction,
-             double epsilon) {
-  CALL(adam, n, parameters, gradient, first, second, scale, beta1, beta2, rate, second_correction, epsilon);
+void ck_optimise(int type, const struct ck_optimiser *optimiser, size_t n, void *parameters,
+                 const void *gradient, void *first, void *second) {
+  CALL(optimise, optimiser, n, parameters, gradient, first, second);
+}
+
+double ck_clip(int type, size_t n, double limit, void *inout) {
+  return type == CK_DOUBLE ? table->f64.clip(n, limit, inout) : table->f32.clip(n, limit, inout);
+}
+
+void ck_noise(int type, size_t n, double scale, double deviation, uint64_t key, uint64_t lane,
+              void *inout) {
+  CALL(noise, n, scale, deviation, key, lane, inout);
 }
 
 ptrdiff_t ck_padded(int type, ptrdiff_t width) {

@@ -38,8 +38,10 @@
   X(REAL, double, sum, (size_t, const REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
   X(REAL, REAL, max, (size_t, const REAL *)) \
-  X(REAL, void, adam, \
-    (size_t, REAL *, const REAL *, REAL *, REAL *, REAL, REAL, REAL, REAL, REAL, REAL))
+  X(REAL, void, optimise, \
+    (const struct ck_optimiser *, size_t, REAL *, const REAL *, REAL *, REAL *)) \
+  X(REAL, double, clip, (size_t, REAL, REAL *)) \
+  X(REAL, void, noise, (size_t, REAL, REAL, uint64_t, uint64_t, REAL *))
 
 // The recurrent kernels, whose operands are structures: T is f32 or f64.
 #define CK_RECURRENT_FIELDS(T, REAL) \

@@ -6,8 +6,8 @@ import Foundation
 /// drew. Streams are named by purpose ("initialisation", "windows"), so adding one changes no other.
 /// Not for the noise of private training.
 public struct RandomStream: Sendable {
-  private let key: SIMD2<UInt32>
-  private let lane: UInt64
+  let key: SIMD2<UInt32>
+  let lane: UInt64
   private var block: UInt64 = 0
   private var buffer = SIMD4<UInt32>()
   private var left = 0
@@ -31,6 +31,16 @@ public struct RandomStream: Sendable {
       k = SIMD2(k.x &+ 0x9E37_79B9, k.y &+ 0xBB67_AE85)
     }
     return c
+  }
+
+  /// Words drawn so far; setting it moves there at once.
+  public var position: UInt64 {
+    get { 4 * block - UInt64(left) }
+    set {
+      block = newValue / 4
+      left = 0
+      for _ in 0..<(newValue % 4) { _ = nextWord() }
+    }
   }
 
   public mutating func nextWord() -> UInt32 {

@@ -4,14 +4,38 @@ import Foundation
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Optimiser steps at most.
   public var steps: Int
-  /// Windows per step.
+  /// Windows of a micro-batch: as many as are in memory at a time.
   public var batch: Int
-  /// Peak of the learning rate: linear warm-up over a twentieth of the steps, then half a cosine to zero.
+  /// Micro-batches of a step, whose gradients are added: as one batch of `accumulate` times the windows, in
+  /// the memory of one.
+  public var accumulate: Int
+  /// Peak of the learning rate.
   public var learningRate: Double
+  public var schedule: ScheduleKind
+  /// Steps that the rate rises to its peak; nil for what suits the schedule, a twentieth of the steps for
+  /// `cosine`.
+  public var warmup: Int?
+  /// Factor of the `step` schedule.
+  public var gamma: Double
+  /// Steps between two factors of the `step` schedule; nil for a third of the steps.
+  public var stepSize: Int?
+  public var optimiser: OptimiserKind
+  /// Decoupled for `adamw`, an L2 penalty for the others.
+  public var weightDecay: Double
+  /// Of `sgd`.
+  public var momentum: Double
+  /// Whether the momentum of `sgd` is Nesterov's.
+  public var nesterov: Bool
+  /// The gradient's global norm is clipped to this; 0 switches it off.
+  public var clippingNorm: Double
+  /// Each number of the gradient is clipped to this, before the norm is; 0 switches it off.
+  public var clippingValue: Double
+  /// Variance `eta` of annealed gradient noise at the first step (Neelakantan et al. 2015; 0.01, 0.3 and 1
+  /// there); 0 switches it off.
+  public var gradientNoise: Double
+  public var averaging: WeightAveraging
   public var seed: UInt64
   public var threads: Int
-  /// The gradient's norm is clipped to this.
-  public var clippingNorm: Double
   /// Windows held out at the end of every long enough series for early stopping; 0 switches it off.
   public var validationWindows: Int
   /// Evaluations (20 in all) without improvement after which training stops.
@@ -22,16 +46,32 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var timeBudgetSeconds: Double?
 
   public init(
-    steps: Int = 500, batch: Int = 64, learningRate: Double = 2e-3, seed: UInt64 = 1,
-    threads: Int = 1, clippingNorm: Double = 1, validationWindows: Int = 1, patience: Int = 10,
+    steps: Int = 500, batch: Int = 64, accumulate: Int = 1, learningRate: Double = 2e-3,
+    schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
+    stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double = 0,
+    momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,
+    clippingValue: Double = 0, gradientNoise: Double = 0, averaging: WeightAveraging = .ema,
+    seed: UInt64 = 1, threads: Int = 1, validationWindows: Int = 1, patience: Int = 10,
     refitOnAll: Bool = true, timeBudgetSeconds: Double? = nil
   ) {
     self.steps = steps
     self.batch = batch
+    self.accumulate = accumulate
     self.learningRate = learningRate
+    self.schedule = schedule
+    self.warmup = warmup
+    self.gamma = gamma
+    self.stepSize = stepSize
+    self.optimiser = optimiser
+    self.weightDecay = weightDecay
+    self.momentum = momentum
+    self.nesterov = nesterov
+    self.clippingNorm = clippingNorm
+    self.clippingValue = clippingValue
+    self.gradientNoise = gradientNoise
+    self.averaging = averaging
     self.seed = seed
     self.threads = threads
-    self.clippingNorm = clippingNorm
     self.validationWindows = validationWindows
     self.patience = patience
     self.refitOnAll = refitOnAll
@@ -40,25 +80,50 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// - Throws: `TrainingError.badConfiguration`.
   public func validate() throws {
-    func require(_ holds: Bool, _ text: String) throws {
-      if !holds { throw TrainingError(.badConfiguration, text) }
+    func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
+      if !holds { throw TrainingError(.badConfiguration, text()) }
     }
-    try require(steps >= 1, "steps is \(steps), expected at least 1")
-    try require(batch >= 1, "batch is \(batch), expected at least 1")
+    func requireCount(_ value: Int, _ name: String, atLeast: Int = 1) throws {
+      try require(
+        value >= atLeast,
+        "\(name) is \(value), expected \(atLeast == 0 ? "0 or more" : "at least \(atLeast)")")
+    }
+    func requireAmount(_ value: Double, _ name: String) throws {
+      try require(value >= 0 && value.isFinite, "\(name) is \(value), expected 0 or more")
+    }
+    try requireCount(steps, "steps")
+    try requireCount(batch, "batch")
+    try requireCount(accumulate, "accumulate")
     try require(
       learningRate > 0 && learningRate.isFinite, "learningRate is \(learningRate), expected above 0"
     )
-    try require(threads >= 1, "threads is \(threads), expected at least 1")
-    try require(clippingNorm > 0, "clippingNorm is \(clippingNorm), expected above 0")
+    if let warmup {
+      try require(
+        (0...steps).contains(warmup), "warmup is \(warmup), expected 0 to \(steps), all steps")
+    }
+    try require(gamma > 0 && gamma <= 1, "gamma is \(gamma), expected above 0 and at most 1")
+    if let stepSize { try requireCount(stepSize, "stepSize") }
+    try requireAmount(weightDecay, "weightDecay")
     try require(
-      validationWindows >= 0, "validationWindows is \(validationWindows), expected 0 or more")
-    try require(patience >= 1, "patience is \(patience), expected at least 1")
+      momentum >= 0 && momentum < 1, "momentum is \(momentum), expected at least 0 and below 1")
+    try require(
+      !nesterov || momentum > 0, "momentum is 0, expected above 0 for Nesterov's momentum")
+    try requireAmount(clippingNorm, "clippingNorm")
+    try requireAmount(clippingValue, "clippingValue")
+    try requireAmount(gradientNoise, "gradientNoise")
+    try requireCount(threads, "threads")
+    try requireCount(validationWindows, "validationWindows", atLeast: 0)
+    try requireCount(patience, "patience")
   }
 }
 
 /// What stopped a training, in one sentence.
 public struct TrainingError: Error, Sendable, CustomStringConvertible {
-  public enum Code: String, Sendable { case badConfiguration, noWindows, notFinite }
+  public enum Code: String, Sendable {
+    case badConfiguration, noWindows, notFinite
+    /// The checkpoint is broken, or of another configuration or other data.
+    case badCheckpoint
+  }
 
   public let code: Code
   public let message: String
@@ -78,7 +143,7 @@ public struct TrainingProgress: Sendable {
   public let phase: Phase
   public let step: Int
   public let steps: Int
-  /// Mean quantile loss of the step's batch, in scaled units.
+  /// Mean quantile loss of the step's windows, in scaled units.
   public let trainingLoss: Double
   /// The same on the held-out windows, at the last evaluation.
   public let validationLoss: Double?

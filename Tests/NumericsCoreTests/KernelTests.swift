@@ -171,9 +171,10 @@ struct KernelTests {
     for step in 1...20 {
       let g = random.normals(count).map { Element($0) }
       let (b1, b2) = (1 - pow(0.9, Double(step)), 1 - pow(0.999, Double(step)))
-      Element.adam(
-        count, &p, g, &m, &v, scale: 0.5, beta1: 0.9, beta2: 0.999, rate: 0.01 / b1,
-        secondCorrection: 1 / b2, epsilon: 1e-8)
+      var rule = OptimiserStep(.adam, rate: 0.01 / b1)
+      (rule.scale, rule.beta1, rule.beta2) = (0.5, 0.9, 0.999)
+      (rule.correction, rule.epsilon) = (1 / b2, 1e-8)
+      Element.optimise(rule, count, &p, g, &m, &v)
       // Algorithm 1 of Kingma & Ba 2015, as it is written there.
       for k in 0..<count {
         let gradient = Double(g[k]) * 0.5
@@ -189,6 +190,90 @@ struct KernelTests {
   func adam() {
     checkAdam(tolerance: 1e-12, Double.self)
     checkAdam(tolerance: 1e-4, Float.self)
+  }
+
+  private func checkClipping<Element: Real>(_ type: Element.Type) {
+    for count in [1, 3, 16, 17, 37, 64] {
+      var random = SeededGenerator(seed: UInt64(count))
+      var values = random.normals(count).map { Element($0) * 2 }
+      let expected = values.map { min(max($0, -1.5), 1.5) }
+      let squares = Element.clip(count, to: 1.5, &values)
+      #expect(values == expected)
+      expectClose(
+        squares, expected.reduce(0) { $0 + Double($1) * Double($1) }, relative: 1e-14)
+      for bad in [Element.nan, .infinity, -.infinity] {
+        for place in [0, count / 2, count - 1] {
+          var poisoned = expected
+          poisoned[place] = bad
+          #expect(Element.clip(count, to: 1.5, &poisoned).isNaN)
+        }
+      }
+    }
+  }
+
+  @Test(
+    "clipping by value limits each number, sums their squares, and does not hide what is not finite"
+  )
+  func clipping() {
+    checkClipping(Float.self)
+    checkClipping(Double.self)
+  }
+
+  private func checkNoise<Element: Real>(tolerance: Element, _ type: Element.Type) {
+    let seed: UInt64 = 0x1234_5678_9abc_def0
+    let stream = RandomStream(seed: seed, purpose: "gradient noise 3")
+    // The definition: blocks of the stream's words, in groups of 16 blocks to 64 numbers.
+    func expected(_ count: Int) -> [Double] {
+      var words = RandomStream(seed: seed, purpose: "gradient noise 3")
+      var all: [Double] = []
+      while all.count < count {
+        var parts = [[Double]](repeating: [], count: 4)
+        for _ in 0..<16 {
+          for half in 0..<2 {
+            let radius = (-2 * log((Double(words.nextWord() >> 8) + 0.5) * 0x1p-24)).squareRoot()
+            let angle = 2 * Double.pi * Double(words.nextWord() >> 8) * 0x1p-24
+            parts[2 * half].append(radius * cos(angle))
+            parts[2 * half + 1].append(radius * sin(angle))
+          }
+        }
+        all += parts.flatMap { $0 }
+      }
+      return Array(all.prefix(count))
+    }
+    for count in [1, 5, 64, 65, 200] {
+      var values = (0..<count).map { Element($0) }
+      Element.addNoise(count, scale: 0.25, deviation: 2, of: stream, to: &values)
+      let wanted = expected(count).enumerated().map { Element(0.25 * Double($0) + 2 * $1) }
+      expectClose(values, wanted, absolute: tolerance, relative: tolerance)
+    }
+  }
+
+  @Test("noise is that of the named stream, the same at every level")
+  func noise() {
+    checkNoise(tolerance: 1e-13, Double.self)
+    checkNoise(tolerance: 3e-6, Float.self)
+  }
+
+  @Test("noise has the moments of a normal distribution")
+  func noiseMoments() {
+    let count = 1 << 18
+    var values = [Float](repeating: 0, count: count)
+    Float.addNoise(
+      count, scale: 1, deviation: 1, of: RandomStream(seed: 7, purpose: "moments"), to: &values)
+    let x = values.map(Double.init)
+    let n = Double(count)
+    func moment(_ power: Double) -> Double { x.reduce(0) { $0 + pow($1, power) } / n }
+    // Six standard errors of each moment: a false alarm in 10^8.
+    expectClose(moment(1), 0, absolute: 6 / n.squareRoot())
+    expectClose(moment(2), 1, absolute: 6 * (2 / n).squareRoot())
+    expectClose(moment(3), 0, absolute: 6 * (15 / n).squareRoot())
+    expectClose(moment(4), 3, absolute: 6 * (96 / n).squareRoot())
+    // Neighbours, and numbers a group of 16 or 64 apart, have nothing to do with each other.
+    for distance in [1, 16, 64] {
+      let product = zip(x, x.dropFirst(distance)).reduce(0) { $0 + $1.0 * $1.1 } / n
+      expectClose(product, 0, absolute: 6 / n.squareRoot(), "at a distance of \(distance)")
+    }
+    #expect(x.max()! > 4 && x.min()! < -4)
   }
 
   @Test(

@@ -87,4 +87,23 @@ struct RandomStreamTests {
     var stream = RandomStream(seed: 4, purpose: "test")
     for _ in 0..<1000 { #expect(stream.index(below: .max) >= 0) }
   }
+
+  @Test("a stream goes on from any position as if it had never been elsewhere")
+  func position() {
+    var stream = RandomStream(seed: 3, purpose: "test")
+    #expect(stream.position == 0)
+    var words: [UInt32] = []
+    for k in 0..<13 {
+      #expect(stream.position == UInt64(k))
+      words.append(stream.nextWord())
+    }
+    for k in words.indices {
+      var other = RandomStream(seed: 3, purpose: "test")
+      other.position = UInt64(k)
+      #expect(other.position == UInt64(k))
+      #expect((k..<13).map { _ in other.nextWord() } == Array(words[k...]))
+    }
+    stream.position = 1 << 40
+    #expect(stream.position == 1 << 40)
+  }
 }

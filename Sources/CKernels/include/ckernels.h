@@ -92,10 +92,34 @@ double ck_max(int type, size_t n, const void *in);
 
 // Optimisers.
 
-// One step of Adam (Kingma & Ba 2015, algorithm 1); `rate` carries the bias corrections.
-void ck_adam(int type, size_t n, void *parameters, const void *gradient, void *first, void *second,
-             double scale, double beta1, double beta2, double rate, double second_correction,
-             double epsilon);
+enum {
+  CK_ADAM,      // Adam (Kingma & Ba 2015, algorithm 1); first and second moments
+  CK_ADAM_MEAN, // the same moments, the step without the second; RAdam's first steps
+  CK_MOMENTUM,  // gradient descent with momentum beta1; first holds the velocity
+  CK_NESTEROV,  // the same with Nesterov's step
+  CK_ADAGRAD    // Adagrad (Duchi et al. 2011); first holds the sum of squares
+};
+
+// The scalars of one step. The gradient that the rule sees is scale * gradient + decay * parameter; every
+// parameter is multiplied by keep before its step.
+struct ck_optimiser {
+  int rule;
+  double scale, decay, keep;
+  double rate; // carries the correction of the first moment
+  double beta1, beta2;
+  double correction; // of the second moment
+  double epsilon;
+};
+
+// One step in one pass. `second` is read by Adam's rules only.
+void ck_optimise(int type, const struct ck_optimiser *optimiser, size_t n, void *parameters,
+                 const void *gradient, void *first, void *second);
+// Limits each number to [-limit, limit]; returns the sum of the squares of the results, NaN if any number
+// was not finite.
+double ck_clip(int type, size_t n, double limit, void *inout);
+// inout = scale * inout + deviation * (standard normal numbers of the Philox4x32-10 stream (key, lane)).
+void ck_noise(int type, size_t n, double scale, double deviation, uint64_t key, uint64_t lane,
+              void *inout);
 
 // Recurrent cells over a batch of sequences: forward, backward and single steps.
 //

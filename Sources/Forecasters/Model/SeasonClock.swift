@@ -7,9 +7,9 @@ public struct SeasonClock: Sendable, Hashable {
   /// Steps of a day without a change; seasons that are multiples of it follow the clock.
   public let stepsPerDay: Int
   /// Ordinal at which segment `i` begins; the first begins at `Int.min`.
-  private let starts: [Int]
+  package let starts: [Int]
   /// Steps that the clock is ahead of the grid in segment `i`.
-  private let shifts: [Int]
+  package let shifts: [Int]
 
   /// The grid and the clock are one.
   public static let steady = SeasonClock(stepsPerDay: 1, changes: [], before: 0)

@@ -145,14 +145,76 @@ extension Real {
 
   // MARK: Optimisers
 
-  /// One step of Adam on `count` parameters; see `Adam`.
-  public static func adam(
-    _ count: Int, _ parameters: UnsafeMutablePointer<Self>, _ gradient: UnsafePointer<Self>,
-    _ first: UnsafeMutablePointer<Self>, _ second: UnsafeMutablePointer<Self>, scale: Double,
-    beta1: Double, beta2: Double, rate: Double, secondCorrection: Double, epsilon: Double
+  /// One step of `rule` on `count` parameters, in one pass over memory.
+  public static func optimise(
+    _ rule: OptimiserStep, _ count: Int, _ parameters: UnsafeMutablePointer<Self>,
+    _ gradient: UnsafePointer<Self>, _ first: UnsafeMutablePointer<Self>,
+    _ second: UnsafeMutablePointer<Self>
   ) {
-    ck_adam(
-      kernelType, count, parameters, gradient, first, second, scale, beta1, beta2, rate,
-      secondCorrection, epsilon)
+    var scalars = rule.scalars
+    ck_optimise(kernelType, &scalars, count, parameters, gradient, first, second)
+  }
+
+  /// Limits each number to `-limit ... limit`.
+  ///
+  /// - Returns: the sum of squares of the results; NaN if any number was not finite.
+  public static func clip(
+    _ count: Int, to limit: Double, _ values: UnsafeMutablePointer<Self>
+  ) -> Double {
+    ck_clip(kernelType, count, limit, values)
+  }
+
+  /// `values = scale * values + deviation * n` with standard normal `n` of a stream: number `k` depends on
+  /// the stream's seed and purpose and on `k` alone. 24 bits of randomness each.
+  public static func addNoise(
+    _ count: Int, scale: Double, deviation: Double, of stream: RandomStream,
+    to values: UnsafeMutablePointer<Self>
+  ) {
+    ck_noise(
+      kernelType, count, scale, deviation,
+      UInt64(stream.key.x) | UInt64(stream.key.y) << 32, stream.lane, values)
+  }
+}
+
+/// The scalars of one optimiser step. The rule sees `scale * gradient + decay * parameter`, and every
+/// parameter is multiplied by `keep` before its step.
+public struct OptimiserStep: Sendable {
+  public enum Rule: Int32, Sendable {
+    /// Adam (Kingma & Ba 2015, algorithm 1); `first` and `second` hold the moments.
+    case adam
+    /// Adam's moments, but the step is the mean gradient.
+    case adamMean
+    /// Gradient descent with momentum `beta1`; `first` holds the velocity, `second` is not read.
+    case momentum
+    /// The same with Nesterov's step.
+    case nesterov
+    /// Adagrad (Duchi et al. 2011); `first` holds the sum of squares, `second` is not read.
+    case adagrad
+  }
+
+  public var rule: Rule
+  /// Factor on the gradient, such as that of clipping.
+  public var scale = 1.0
+  /// Factor of an L2 penalty.
+  public var decay = 0.0
+  /// Factor of decoupled decay.
+  public var keep = 1.0
+  /// Learning rate, times the correction of the first moment.
+  public var rate: Double
+  public var beta1 = 0.0
+  public var beta2 = 0.0
+  /// Correction of the second moment.
+  public var correction = 1.0
+  public var epsilon = 0.0
+
+  public init(_ rule: Rule, rate: Double) {
+    self.rule = rule
+    self.rate = rate
+  }
+
+  fileprivate var scalars: ck_optimiser {
+    ck_optimiser(
+      rule: rule.rawValue, scale: scale, decay: decay, keep: keep, rate: rate, beta1: beta1,
+      beta2: beta2, correction: correction, epsilon: epsilon)
   }
 }
