@@ -255,7 +255,7 @@ struct DiagonalCellTests {
     let expected = naive(box, numbers)[0]
     let (weights, biases, recurrent) = (Buffer(w), Buffer(bias), Buffer(numbers[1]))
     let peephole = box.cell.hasMemory ? Buffer(numbers[2]) : nil
-    let stepper = DiagonalStepper<Double>(
+    let stepper = DiagonalCellStepper<Double>(
       box.cell, inputs: F, batch: B, input: weights.base, bias: biases.base,
       recurrent: recurrent.base, peephole: peephole.map { UnsafePointer($0.base) })
     // The stepper reads the parameters where they lie.

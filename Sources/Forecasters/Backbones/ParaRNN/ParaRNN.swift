@@ -80,7 +80,7 @@ public struct ParaRNN<Element: Real>: Backbone {
   ) -> any BackboneStepper<Element> {
     Stepper(
       layers.map { layer in
-        DiagonalStepper(
+        DiagonalCellStepper(
           layer.cell, inputs: layer.input.shape[0], batch: batch,
           input: parameters + layer.input.offset, bias: parameters + layer.bias.offset,
           recurrent: parameters + layer.recurrent.offset,
@@ -89,9 +89,9 @@ public struct ParaRNN<Element: Real>: Backbone {
   }
 
   private final class Stepper: BackboneStepper {
-    private let layers: [DiagonalStepper<Element>]
+    private let layers: [DiagonalCellStepper<Element>]
 
-    init(_ layers: [DiagonalStepper<Element>]) { self.layers = layers }
+    init(_ layers: [DiagonalCellStepper<Element>]) { self.layers = layers }
 
     func step(_ input: UnsafePointer<Element>, _ output: UnsafeMutablePointer<Element>) {
       var x = input

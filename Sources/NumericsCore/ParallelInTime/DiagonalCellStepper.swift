@@ -1,7 +1,7 @@
 /// A diagonal cell with its input weights, one step at a time in constant memory.
 ///
 /// Reads the parameters where they lie; they must outlive it. Not synchronised.
-public final class DiagonalStepper<Element: Real> {
+public final class DiagonalCellStepper<Element: Real> {
   public let cell: DiagonalCell
   public let inputs: Int
   public let batch: Int
