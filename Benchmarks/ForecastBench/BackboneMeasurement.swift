@@ -91,8 +91,9 @@ final class BackboneMeasurement {
     for part in parts.all.dropFirst() {
       Float.add(gradient.count, part.gradient.base, to: gradient.base)
     }
-    Float.adam(
-      parameters.count, parameters.base, gradient.base, first.base, second.base, scale: 1,
-      beta1: 0.9, beta2: 0.999, rate: 1e-4, secondCorrection: 1, epsilon: 1e-8)
+    var rule = OptimiserStep(.adam, rate: 1e-4)
+    (rule.beta1, rule.beta2, rule.epsilon) = (0.9, 0.999, 1e-8)
+    Float.optimise(
+      rule, parameters.count, parameters.base, gradient.base, first.base, second.base)
   }
 }
