@@ -143,3 +143,33 @@ void ck_modes_backward(int type, const struct ck_modes *s, const void *constants
                        void *d_log_re, void *d_im, void *scratch) {
   CALL(modes_backward, s, constants, gaps, u, y, dy, du, adds, d_log_dt, d_log_re, d_im, scratch);
 }
+
+void ck_fourier_order(ptrdiff_t size, int32_t *order) {
+  for (ptrdiff_t k = 0; k < size; k++) {
+    ptrdiff_t m = size, rest = k, place = 0;
+    if (m % 3 == 0) {
+      m /= 3;
+      place = rest % 3 * m;
+      rest /= 3;
+    }
+    for (; m >= 16; rest /= 4) {
+      m /= 4;
+      place += rest % 4 * m;
+    }
+    // A block of 8 leaves its even frequencies before the odd ones.
+    order[k] = (int32_t)(place + (m == 8 ? rest % 2 * 4 + rest / 2 : rest));
+  }
+}
+
+ptrdiff_t ck_real_scratch(int type, ptrdiff_t n) { return COUNT(real_scratch, n); }
+
+void ck_real_forward(int type, ptrdiff_t n, const void *table, const int32_t *order, ptrdiff_t columns,
+                     const void *x, double scale, double inner, void *re, void *im, int adds, void *scratch) {
+  CALL(real_forward, n, table, order, columns, x, scale, inner, re, im, adds, scratch);
+}
+
+void ck_real_inverse(int type, ptrdiff_t n, const void *table, const int32_t *order, ptrdiff_t columns,
+                     const void *re, const void *im, double scale, double inner, void *x, int adds,
+                     void *scratch) {
+  CALL(real_inverse, n, table, order, columns, re, im, scale, inner, x, adds, scratch);
+}

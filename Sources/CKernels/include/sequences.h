@@ -22,6 +22,19 @@ struct ck_long_convolution {
 ptrdiff_t ck_fourier_table(ptrdiff_t size);
 /// Fills the table; needed once for each length.
 void ck_fourier_prepare(int type, ptrdiff_t size, void *table);
+/// order[k]: where a transform of this length leaves the frequency k.
+void ck_fourier_order(ptrdiff_t size, int32_t *order);
+
+// The transform of real sequences of n = 2 `size` steps, x [n][columns], as re and im [n / 2 + 1][columns], with the
+// table and the order of that size (at least 4, or 12). All but the first and the last row are multiplied by
+// `inner`, and the result by `scale`.
+ptrdiff_t ck_real_scratch(int type, ptrdiff_t n);
+// re or im may be NULL; they are added to where bit 0, 1 of `adds` is set.
+void ck_real_forward(int type, ptrdiff_t n, const void *table, const int32_t *order, ptrdiff_t columns,
+                     const void *x, double scale, double inner, void *re, void *im, int adds, void *scratch);
+void ck_real_inverse(int type, ptrdiff_t n, const void *table, const int32_t *order, ptrdiff_t columns,
+                     const void *re, const void *im, double scale, double inner, void *x, int adds, void *scratch);
+
 /// Elements of scratch memory, aligned to 64 bytes.
 ptrdiff_t ck_long_scratch(int type, const struct ck_long_convolution *shape);
 void ck_long_forward(int type, const struct ck_long_convolution *shape, const void *table, const void *x,

@@ -78,7 +78,7 @@ extension Tensor {
 
 /// A ``Tensor/diagonalScan(logStep:logDecay:frequency:rule:gaps:)`` one step at a time: `2 P` numbers of state for
 /// each sequence. Not synchronised.
-public final class DiagonalStepper<Element: Real>: LayerStepper {
+public final class DiagonalScanStepper<Element: Real>: LayerStepper {
   private var layer: ck_modes
   private let constants: Buffer<Element>
   private let states: Buffer<Element>

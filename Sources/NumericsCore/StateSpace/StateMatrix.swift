@@ -14,11 +14,11 @@ public enum StateMatrix: String, Sendable, Codable, CaseIterable {
   public func eigenvalues(size: Int) -> (real: [Double], imaginary: [Double]) {
     precondition(size >= 2 && size % 2 == 0)
     let half = [Double](repeating: -0.5, count: size / 2)
-    let N = Double(size)
+    let full = Double(size)
     switch self {
     case .linear: return (half, (0..<(size / 2)).map { .pi * Double($0) })
     case .inverse:
-      return (half, (0..<(size / 2)).map { N / .pi * (N / Double(2 * $0 + 1) - 1) })
+      return (half, (0..<(size / 2)).map { full / .pi * (full / Double(2 * $0 + 1) - 1) })
     case .legS: return (half, Self.frequenciesOfLegS(size))
     case .real:
       return ((0..<(size / 2)).map { -Double($0 + 1) }, half.map { _ in 0 })
@@ -34,21 +34,22 @@ public enum StateMatrix: String, Sendable, Codable, CaseIterable {
   }
 
   /// HiPPO-LegS plus `p p'` with `p_i = sqrt(i + 1/2)` is `-1/2` plus a skew-symmetric matrix `K`, whose
-  /// eigenvalues are `+-i w`. Those of the symmetric matrix `[[0, -K], [K, 0]]` are `+-w`, each twice.
+  /// eigenvalues are `+-i w`. Those of the symmetric matrix `K' K` are `w^2`, each twice.
   private static func frequenciesOfLegS(_ size: Int) -> [Double] {
-    let n = 2 * size
-    var a = [Double](repeating: 0, count: n * n)
+    var k = [Double](repeating: 0, count: size * size)
     for i in 0..<size {
       for j in 0..<size where i != j {
         let root = Double((2 * i + 1) * (2 * j + 1)).squareRoot() / 2
-        let k = i > j ? -root : root
-        a[i * n + size + j] = -k
-        a[(size + i) * n + j] = k
+        k[i * size + j] = i > j ? -root : root
       }
     }
-    let positive = SymmetricEigenvalues.of(&a, n).sorted().suffix(size)
+    var squares = [Double](repeating: 0, count: size * size)
+    Double.multiply(
+      size, size, size, alpha: 1, k, .transposed, lda: size, k, .plain, ldb: size, beta: 0,
+      &squares, ldc: size)
+    let values = SymmetricEigenvalues.of(&squares, size).sorted()
     return stride(from: 0, to: size, by: 2).map {
-      (positive[positive.startIndex + $0] + positive[positive.startIndex + $0 + 1]) / 2
+      (max(0, values[$0] + values[$0 + 1]) / 2).squareRoot()
     }
   }
 }

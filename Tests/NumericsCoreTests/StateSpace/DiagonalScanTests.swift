@@ -89,7 +89,7 @@ struct DiagonalScanTests {
       (0..<expected.count).map { Double(execution.value(y)[$0]) }, expected,
       absolute: tolerance * largest, "\(type) \(box)")
 
-    let stepper = DiagonalStepper<Element>(
+    let stepper = DiagonalScanStepper<Element>(
       modes: P, rule: box.rule, batch: B, logStep: v[1].map { Element($0) },
       logDecay: v[2].map { Element($0) }, frequency: v[3].map { Element($0) })
     var s = [Element](repeating: 0, count: B * 2 * P)

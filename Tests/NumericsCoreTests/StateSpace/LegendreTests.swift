@@ -30,9 +30,9 @@ struct LegendreTests {
     let bound = fixture.tolerance.f64.forward.rel
     try expectTensor(memory.transition, fixture.weights["A_bar"], relative: bound)
     try expectTensor(memory.input, fixture.weights["B_bar"], relative: bound)
-    let T = try #require(fixture.inputs["u"]).shape[0]
+    let steps = try #require(fixture.inputs["u"]).shape[0]
     try expectTensor(
-      memory.impulseResponse(steps: T), fixture.outputs["impulse_response"], relative: bound)
+      memory.impulseResponse(steps: steps), fixture.outputs["impulse_response"], relative: bound)
     if let decoders = fixture.weights["decoder"], decoders.shape[0] == 5 {
       let delays = (0..<5).map { memory.theta * Double($0) / 4 }
       try expectTensor(delays.flatMap { memory.decoder(delay: $0) }, decoders, relative: bound)

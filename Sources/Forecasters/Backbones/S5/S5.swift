@@ -130,7 +130,7 @@ public struct S5<Element: Real>: Backbone {
     StepGraph(parameters, end: end, batch: batch, inputs: inputs) { x in
       apply(to: x) { block, u in
         u.stepped(
-          DiagonalStepper(
+          DiagonalScanStepper(
             modes: modes, rule: rule, batch: batch, logStep: parameters + block.logStep.offset,
             logDecay: parameters + block.logDecay.offset,
             frequency: parameters + block.frequency.offset))

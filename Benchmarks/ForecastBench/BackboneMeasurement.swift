@@ -1,0 +1,99 @@
+import Forecasters
+import NumericsCore
+
+/// Training steps, forward passes or single steps of any registered backbone, to be timed; what
+/// Benchmarks/peers/state_space_layers.py does for some of them with PyTorch.
+///
+/// Training is forward, backward from the mean square of all outputs, and Adam; the batch is split over threads.
+final class BackboneMeasurement {
+  enum Mode: String { case train, infer, stream }
+
+  /// Steps in one call of ``run()`` where they are single.
+  static let streamedSteps = 100
+
+  private let mode: Mode
+  private let parts: Parts
+  private let parameters: Buffer<Float>
+  private let first: Buffer<Float>
+  private let second: Buffer<Float>
+  private let stepper: any BackboneStepper<Float>
+  private let x: Buffer<Float>
+  private let y: Buffer<Float>
+
+  private struct Part {
+    let execution: Execution<Float>
+    let gradient: Buffer<Float>
+  }
+  private struct Parts: @unchecked Sendable {  // each thread uses its own
+    let all: [Part]
+  }
+
+  /// - Precondition: `kind` is registered, and there are at least as many sequences as threads.
+  init(
+    _ kind: String, mode: Mode, batch: Int, length: Int, inputs: Int, width: Int, layers: Int,
+    threads: Int
+  ) {
+    precondition(batch >= threads || mode == .stream)
+    self.mode = mode
+    let trains = mode == .train
+    var layout = ParameterLayout()
+    let backbone: any Backbone<Float> = Registry.backbone(
+      ForecasterConfiguration(
+        kind: kind, hidden: width, layers: layers, contextLength: max(length, 2), horizon: 1),
+      inputs: inputs, layout: &layout)
+    parameters = Buffer(layout.count)
+    var stream = RandomStream(seed: 1, purpose: "initialisation")
+    backbone.initialize(parameters, using: &stream)
+    first = Buffer(trains ? layout.count : 0)
+    second = Buffer(trains ? layout.count : 0)
+    parts = Parts(
+      all: (0..<(mode == .stream ? 0 : threads)).map { thread in
+        let rows = batch * (thread + 1) / threads - batch * thread / threads
+        let graph = Graph<Float>()
+        let input = graph.input([length, rows, inputs])
+        let outputs = backbone.apply(to: input).all
+        let loss = outputs.map(.square).mean()
+        graph.keep(loss)
+        graph.keep(outputs)
+        let execution = Execution(Plan(graph, loss: trains ? loss : nil))
+        for k in 0..<input.shape.count { execution.input(input)[k] = Float(stream.normal()) }
+        return Part(execution: execution, gradient: Buffer(trains ? layout.count : 0))
+      })
+    stepper = backbone.makeStepper(parameters.base, batch: 1)
+    x = Buffer((0..<inputs).map { _ in Float(stream.normal()) })
+    y = Buffer(width)
+  }
+
+  /// Bytes beside inputs and parameters, as planned.
+  var plannedBytes: Int {
+    parts.all.reduce((first.count + second.count) * 4) {
+      $0 + $1.execution.plan.peakBytes + $1.gradient.count * 4
+    }
+  }
+
+  func run() {
+    if mode == .stream {
+      for _ in 0..<Self.streamedSteps { stepper.step(x.base, y.base) }
+      return
+    }
+    let (parts, parameters, trains) = (parts, parameters, mode == .train)
+    let count = parts.all.count
+    parallel(count: count) { thread in
+      let part = parts.all[thread]
+      part.execution.forward(parameters: parameters.base, training: trains)
+      if trains {
+        part.gradient.zero()
+        part.execution.backward(into: part.gradient.base, scale: 1 / Float(count))
+      }
+    }
+    guard trains else { return }
+    let gradient = parts.all[0].gradient
+    for part in parts.all.dropFirst() {
+      Float.add(gradient.count, part.gradient.base, to: gradient.base)
+    }
+    var rule = OptimiserStep(.adam, rate: 1e-4)
+    (rule.beta1, rule.beta2, rule.epsilon) = (0.9, 0.999, 1e-8)
+    Float.optimise(
+      rule, parameters.count, parameters.base, gradient.base, first.base, second.base)
+  }
+}

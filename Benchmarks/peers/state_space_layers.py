@@ -1,0 +1,135 @@
+"""State-space layers in PyTorch, for comparison: requests on standard input, one JSON object a line, as for
+layers.py: mode (train, infer, stream), kind (mamba, s4d), batch, length, width, layers, threads, seconds.
+
+Mamba is mambapy's: its parallel scan to train, its step to stream. S4D is written out here as in the paper
+(Gu et al. 2022): zero-order hold, state 64, kernel by powers, convolution by FFT, GELU and a gated linear
+output; a step is the recurrence with all constants worked out before. Blocks have a norm before them and a
+residual around them. Training is forward, backward and fused Adam; denormals are flushed.
+"""
+
+import json
+import math
+import sys
+import time
+
+import torch
+from mambapy.mamba import Mamba, MambaConfig
+
+torch.set_flush_denormal(True)
+
+
+class S4DBlock(torch.nn.Module):
+    def __init__(self, width, state=64):
+        super().__init__()
+        modes = state // 2
+        self.norm = torch.nn.LayerNorm(width)
+        self.log_dt = torch.nn.Parameter(
+            torch.rand(width) * (math.log(0.1) - math.log(0.001)) + math.log(0.001))
+        self.log_decay = torch.nn.Parameter(torch.log(0.5 * torch.ones(width, modes)))
+        self.frequency = torch.nn.Parameter(math.pi * torch.arange(modes).float().repeat(width, 1))
+        self.c = torch.nn.Parameter(torch.view_as_real(torch.randn(width, modes, dtype=torch.cfloat)))
+        self.skip = torch.nn.Parameter(torch.randn(width))
+        self.out = torch.nn.Linear(width, 2 * width)
+
+    def discretised(self):
+        a = torch.complex(-torch.exp(self.log_decay), self.frequency)
+        dt_a = a * torch.exp(self.log_dt)[:, None]
+        return dt_a, (torch.exp(dt_a) - 1) / a
+
+    def mix(self, y):
+        return torch.nn.functional.glu(self.out(torch.nn.functional.gelu(y)), dim=-1)
+
+    def forward(self, x):
+        u = self.norm(x)
+        length = u.shape[1]
+        dt_a, b = self.discretised()
+        powers = torch.exp(dt_a[:, :, None] * torch.arange(length))
+        kernel = 2 * torch.einsum("hn,hnl->hl", torch.view_as_complex(self.c) * b, powers).real
+        spectrum = torch.fft.rfft(kernel, n=2 * length).T
+        y = torch.fft.irfft(torch.fft.rfft(u, n=2 * length, dim=1) * spectrum, n=2 * length, dim=1)
+        return x + self.mix(y[:, :length] + u * self.skip)
+
+    def prepare(self):
+        dt_a, b = self.discretised()
+        self.a_bar, self.b_bar, self.c_twice = torch.exp(dt_a), b, 2 * torch.view_as_complex(self.c)
+        self.state = torch.zeros(1, *dt_a.shape, dtype=torch.cfloat)
+
+    def step(self, x):
+        u = self.norm(x)
+        self.state = self.a_bar * self.state + self.b_bar * u[..., None]
+        return x + self.mix((self.c_twice * self.state).sum(-1).real + u * self.skip)
+
+
+def best_milliseconds(seconds, body):
+    body()
+    body()
+    best = float("inf")
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        body()
+        best = min(best, time.perf_counter() - began)
+    return best * 1e3
+
+
+def model_of(request):
+    width, layers = request["width"], request.get("layers", 1)
+    if request["kind"] == "mamba":
+        return Mamba(MambaConfig(d_model=width, n_layers=layers))
+    return torch.nn.Sequential(*[S4DBlock(width) for _ in range(layers)])
+
+
+def stream(request, model):
+    x = torch.randn(1, request["width"])
+    if request["kind"] == "mamba":
+        config = model.config
+        caches = [(None, torch.zeros(1, config.d_inner, config.d_conv - 1)) for _ in model.layers]
+
+        def body():
+            nonlocal caches
+            with torch.inference_mode():
+                for _ in range(20):
+                    _, caches = model.step(x, caches)
+    else:
+        for block in model:
+            block.prepare()
+
+        def body():
+            with torch.inference_mode():
+                for _ in range(20):
+                    y = x
+                    for block in model:
+                        y = block.step(y)
+    return body
+
+
+def sequence(request, model):
+    x = torch.randn(request["batch"], request["length"], request["width"])
+    if request["mode"] == "infer":
+
+        def body():
+            with torch.inference_mode():
+                model(x)
+    else:
+        optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+
+        def body():
+            optimiser.zero_grad(set_to_none=True)
+            model(x).square().mean().backward()
+            optimiser.step()
+    return body
+
+
+def answer(request):
+    torch.set_num_threads(request["threads"])
+    model = model_of(request)
+    if request["mode"] == "stream":
+        with torch.no_grad():
+            milliseconds = best_milliseconds(request["seconds"], stream(request, model.eval())) / 20
+    else:
+        milliseconds = best_milliseconds(request["seconds"], sequence(request, model))
+    return {"milliseconds": milliseconds, "version": torch.__version__}
+
+
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)
