@@ -42,6 +42,8 @@ struct BlockMeasurement {
   ) {
     let (model, parameters) = model()
     let (first, second) = (Buffer<Float>(parameters.count), Buffer<Float>(parameters.count))
+    var adam = OptimiserStep(.adam, rate: 1e-4)
+    (adam.beta1, adam.beta2, adam.epsilon) = (0.9, 0.999, 1e-8)
     var random = RandomStream(seed: 2, purpose: "bench")
     let parts = (0..<threads).map { thread in
       let rows = batch * (thread + 1) / threads - batch * thread / threads
@@ -64,9 +66,8 @@ struct BlockMeasurement {
       for part in parts.dropFirst() {
         Float.add(parameters.count, part.gradient.base, to: parts[0].gradient.base)
       }
-      Float.adam(
-        parameters.count, parameters.base, parts[0].gradient.base, first.base, second.base,
-        scale: 1, beta1: 0.9, beta2: 0.999, rate: 1e-4, secondCorrection: 1, epsilon: 1e-8)
+      Float.optimise(
+        adam, parameters.count, parameters.base, parts[0].gradient.base, first.base, second.base)
     }
     let planned = parts.reduce(0) { $0 + $1.execution.plan.peakBytes }
     return (milliseconds, Double(planned) / 1e6)

@@ -49,7 +49,7 @@ struct ck_blocks {
   ptrdiff_t rows, parts, heads, inputs, outputs;
 };
 
-/// Elements of scratch memory, aligned to 64 bytes; forward needs none for one part of one head.
+/// Elements of scratch memory, aligned to 64 bytes.
 ptrdiff_t ck_blocks_scratch(int type, const struct ck_blocks *s);
 void ck_blocks_forward(int type, const struct ck_blocks *s, const void *const *x, const void *w, void *y,
                        void *scratch);

@@ -25,6 +25,20 @@ public struct ModelOption: Sendable {
     case flag(Bool)
     case text(String)
     case texts([String])
+
+    /// JSON does not tell 2 from 2.0, and nor does a number's range.
+    public static func == (a: Value, b: Value) -> Bool {
+      switch (a, b) {
+      case (.integer(let a), .integer(let b)): a == b
+      case (.number(let a), .number(let b)): a == b
+      case (.integer(let a), .number(let b)): Double(a) == b
+      case (.number(let a), .integer(let b)): a == Double(b)
+      case (.flag(let a), .flag(let b)): a == b
+      case (.text(let a), .text(let b)): a == b
+      case (.texts(let a), .texts(let b)): a == b
+      default: false
+      }
+    }
   }
 
   private init(_ name: String, _ kind: Kind, _ standard: Value, _ help: String) {

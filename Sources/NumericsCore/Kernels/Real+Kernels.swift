@@ -130,7 +130,7 @@ extension Real {
 
   /// `y = x w` or `y += x w` for a few rows, faster than ``multiply(_:_:_:alpha:_:_:lda:_:_:ldb:beta:_:ldc:)``:
   /// `x` [rows, inner], `w` [inner, columns].
-  static func multiplyFew(
+  public static func multiplyFew(
     rows: Int, inner: Int, columns: Int, _ x: UnsafePointer<Self>, _ w: UnsafePointer<Self>,
     _ y: UnsafeMutablePointer<Self>, adds: Bool
   ) {

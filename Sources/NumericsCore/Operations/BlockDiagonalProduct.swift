@@ -102,18 +102,6 @@ extension Real {
     }
   }
 
-  /// `y` `[rows, columns]` of `x` `[rows, inputs]` and `weight` `[inputs, columns]`: for few rows, where a
-  /// general matrix product costs more to call than to compute.
-  public static func smallProduct(
-    rows: Int, inputs: Int, columns: Int, _ x: UnsafePointer<Self>, weight: UnsafePointer<Self>,
-    _ y: UnsafeMutablePointer<Self>
-  ) {
-    var kernel = ck_blocks(rows: rows, parts: 1, heads: 1, inputs: inputs, outputs: columns)
-    var source: UnsafeRawPointer? = UnsafeRawPointer(x)
-    // One block is never packed, so there is no scratch memory.
-    ck_blocks_forward(kernelType, &kernel, &source, weight, y, nil)
-  }
-
   public static func blockDiagonalScratch(
     rows: Int, parts: Int, heads: Int, inputs: Int, columns: Int
   ) -> Int {

@@ -211,7 +211,7 @@ struct RecurrentSequence<Element: Real>: Operation {
         copy(rows: batch, dc, cell.width, to, padded)
         adjoint.dcn = UnsafeRawPointer(states + stateCount)
       } else {
-        Element.fill(stateCount, 0, to, adds: false)
+        to.clear(stateCount)
       }
     }
     let initial = afterWeights + (hasMask ? 1 : 0)
@@ -255,7 +255,7 @@ struct RecurrentSequence<Element: Real>: Operation {
           rows: batch, initialStates + (1 + memory) * stateCount, padded, dc0.base, cell.width,
           adds: dc0.adds)
       } else if !dc0.adds {
-        Element.fill(batch * cell.width, 0, dc0.base, adds: false)
+        dc0.base.clear(batch * cell.width)
       }
     }
   }

@@ -16,8 +16,8 @@ final class StepProduct<Element: Real> {
   }
 
   func callAsFunction(_ x: UnsafePointer<Element>, _ y: UnsafeMutablePointer<Element>) {
-    Element.smallProduct(
-      rows: batch, inputs: inputs, columns: columns, x, weight: weight.base, y)
+    Element.multiplyFew(
+      rows: batch, inner: inputs, columns: columns, x, weight.base, y, adds: false)
   }
 }
 
