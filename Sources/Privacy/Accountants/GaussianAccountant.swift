@@ -1,38 +1,62 @@
 import Foundation
 
-/// Privacy of the Gaussian mechanism without sub-sampling: every record takes part in every step.
+/// Privacy of Gaussian mechanisms without sub-sampling: every record takes part in every release.
 ///
-/// Neighbours differ by adding or removing one record, whose contribution has a norm of at most 1 after
-/// division by the clipping norm. `steps` such mechanisms together are one with `mu = sqrt(steps) / noise
-/// multiplier` (Dong et al. 2022), whose (epsilon, delta) curve is known exactly (Balle & Wang 2018,
-/// theorem 8). Results are rounded to the safe side: never below the true epsilon.
+/// Neighbours differ by adding or removing one record, which moves a release by at most its sensitivity. A
+/// release with noise of standard deviation `s` and sensitivity `D` has `mu = D / s`; releases together
+/// are one with `mu = sqrt(sum of mu²)` (Dong et al. 2022, corollary 2), also where each depends on the results
+/// before it. Its (epsilon, delta) curve is known exactly (Balle & Wang 2018, theorem 8). Results are rounded
+/// to the safe side: never below the true epsilon.
+///
+/// Covers input perturbation: a person who is counted in at most one cell of each of `n` time slots, to which
+/// noise of standard deviation `s` was added, has `mu = sqrt(n) / s`; one who may move between two cells
+/// `sqrt(2 n) / s`.
 public struct GaussianAccountant: Sendable, Equatable {
-  /// Standard deviation of the noise divided by the clipping norm.
-  public let noiseMultiplier: Double
-  public let steps: Int
+  /// Sensitivity divided by the standard deviation of the noise, of all together.
+  public private(set) var mu: Double
 
+  /// Nothing was released yet.
+  public init() { mu = 0 }
+
+  /// `steps` releases with sensitivity 1 and noise of standard deviation `noiseMultiplier`.
+  ///
   /// - Throws: `PrivacyError`.
   public init(noiseMultiplier: Double, steps: Int) throws {
-    guard noiseMultiplier > 0, noiseMultiplier.isFinite else {
+    try self.init(sensitivity: 1, noise: noiseMultiplier, releases: steps)
+  }
+
+  /// `releases` releases with noise of standard deviation `noise`, in the unit of `sensitivity`.
+  ///
+  /// - Throws: `PrivacyError`.
+  public init(sensitivity: Double, noise: Double, releases: Int) throws {
+    try PrivacyError.check(noiseMultiplier: noise)
+    try PrivacyError.check(steps: releases)
+    guard sensitivity >= 0, sensitivity.isFinite else {
       throw PrivacyError(
-        .badNoiseMultiplier,
-        "the noise multiplier is \(noiseMultiplier), expected a finite number above 0")
+        .badSensitivity, "the sensitivity is \(sensitivity), expected a finite number from 0 up")
     }
-    guard steps >= 0 else {
-      throw PrivacyError(.badSteps, "the number of steps is \(steps), expected 0 or more")
-    }
-    self.noiseMultiplier = noiseMultiplier
-    self.steps = steps
+    let mu = Double(releases).squareRoot() * sensitivity / noise
+    self.mu = mu == 0 && releases > 0 && sensitivity > 0 ? .leastNormalMagnitude : mu.nextUp.nextUp
+    if releases == 0 || sensitivity == 0 { self.mu = 0 }
+  }
+
+  init(mu: Double) throws {
+    try self.init(sensitivity: mu, noise: 1, releases: 1)
+  }
+
+  /// Adds what `other` accounted for.
+  public mutating func compose(_ other: GaussianAccountant) {
+    if other.mu == 0 { return }
+    // A rounding to the nearest could lose a small charge for ever.
+    mu = mu == 0 ? other.mu : (mu * mu + other.mu * other.mu).squareRoot().nextUp.nextUp
   }
 
   /// The smallest delta for which `epsilon` holds.
   ///
   /// - Throws: `PrivacyError.badEpsilon` below 0.
   public func delta(atEpsilon epsilon: Double) throws -> Double {
-    guard epsilon >= 0 else {
-      throw PrivacyError(.badEpsilon, "epsilon is \(epsilon), expected 0 or more")
-    }
-    if steps == 0 || epsilon == .infinity { return 0 }
+    try PrivacyError.check(epsilon: epsilon)
+    if mu == 0 || epsilon == .infinity { return 0 }
     return bound(epsilon)
   }
 
@@ -41,8 +65,8 @@ public struct GaussianAccountant: Sendable, Equatable {
   /// - Returns: infinity where it is beyond the largest number.
   /// - Throws: `PrivacyError.badDelta` outside of (0, 1).
   public func epsilon(atDelta delta: Double) throws -> Double {
-    try Self.check(delta: delta)
-    if steps == 0 || bound(0) <= delta { return 0 }
+    try PrivacyError.check(delta: delta)
+    if mu == 0 || bound(0) <= delta { return 0 }
     var high = 1.0
     while bound(high) > delta {
       high *= 2
@@ -62,13 +86,11 @@ public struct GaussianAccountant: Sendable, Equatable {
   public static func noiseMultiplier(
     forEpsilon epsilon: Double, delta: Double, steps: Int
   ) throws -> Double {
-    guard epsilon > 0, epsilon.isFinite else {
-      throw PrivacyError(.badEpsilon, "epsilon is \(epsilon), expected a finite number above 0")
-    }
+    try PrivacyError.check(targetEpsilon: epsilon)
     guard steps >= 1 else {
       throw PrivacyError(.badSteps, "the number of steps is \(steps), expected at least 1")
     }
-    try check(delta: delta)
+    try PrivacyError.check(delta: delta)
     func holds(_ noise: Double) throws -> Bool {
       try GaussianAccountant(noiseMultiplier: noise, steps: steps).bound(epsilon) <= delta
     }
@@ -86,18 +108,11 @@ public struct GaussianAccountant: Sendable, Equatable {
     return high
   }
 
-  private static func check(delta: Double) throws {
-    guard delta > 0, delta < 1 else {
-      throw PrivacyError(.badDelta, "delta is \(delta), expected a number between 0 and 1")
-    }
-  }
-
   /// Delta at `epsilon`, plus what rounding may have taken from it.
   ///
   /// `delta = Phi(-y) - e^epsilon Phi(-x)` with `y = epsilon / mu - mu / 2` and `x = y + mu`. As
   /// `x² = y² + 2 epsilon`, the second term is `exp(-y² / 2) erfcx(x / sqrt 2) / 2`, which cannot overflow.
   private func bound(_ epsilon: Double) -> Double {
-    let mu = (Double(steps).squareRoot() / noiseMultiplier).nextUp.nextUp
     let y = epsilon / mu - mu / 2
     let x = epsilon / mu + mu / 2
     let root = 0.5.squareRoot()
@@ -118,20 +133,5 @@ enum ScaledErrorFunction {
     var fraction = z
     for k in stride(from: 80, through: 1, by: -1) { fraction = z + Double(k) / 2 / fraction }
     return 1 / (fraction * Double.pi.squareRoot())
-  }
-}
-
-/// What is wrong with a question about privacy, in one sentence.
-public struct PrivacyError: Error, Sendable, CustomStringConvertible {
-  public enum Code: String, Sendable { case badNoiseMultiplier, badSteps, badEpsilon, badDelta }
-
-  public let code: Code
-  public let message: String
-  public var isTransient: Bool { false }
-  public var description: String { message }
-
-  public init(_ code: Code, _ message: String) {
-    self.code = code
-    self.message = message
   }
 }
