@@ -51,9 +51,11 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
     if kinds.gaussian == nil, kinds.sampled.count == 1, kinds.sampled[0].1 == 1 {
       return try SingleStep.epsilon(kinds.sampled[0].0, delta: delta)
     }
-    return AdjacencyDirection.allCases.map { direction in
-      Self.epsilon(kinds.steps, direction: direction, delta: delta)
-    }.max()!
+    let removed = Self.epsilon(
+      PrivacyLossComposition(kinds.steps, direction: .remove, scale: delta), delta: delta)
+    let adding = PrivacyLossComposition(kinds.steps, direction: .add, scale: delta)
+    if adding.surelyHolds(epsilon: removed, delta: delta) { return removed }
+    return max(removed, Self.epsilon(adding, delta: delta))
   }
 
   /// A delta for which `epsilon` holds.
@@ -110,10 +112,7 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
   private static let tolerance = 1e-4
   private static let largestWindow = 1 << 21
 
-  private static func epsilon(
-    _ steps: [(SubsampledGaussian, Int)], direction: AdjacencyDirection, delta: Double
-  ) -> Double {
-    let composition = PrivacyLossComposition(steps, direction: direction, scale: delta)
+  private static func epsilon(_ composition: PrivacyLossComposition, delta: Double) -> Double {
     var near = composition.estimate(delta: delta)
     var best = Double.infinity
     var previous = Double.nan
@@ -126,7 +125,7 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
       case .epsilon(let epsilon):
         best = min(best, epsilon)
         // Another plan helps only where the guess that this one was made for was far off.
-        if abs(epsilon - near) <= max(0.5 * spread, 0.05 * epsilon)
+        if abs(epsilon - near) <= 0.05 * max(epsilon, 0.2 * spread)
           || abs(epsilon - previous) <= 1e-4 * epsilon || epsilon == 0
         {
           return best

@@ -59,6 +59,7 @@ struct LossQuadrature {
   /// Logarithm of the density times the step, and the privacy loss there.
   private(set) var logWeight: [Double] = []
   private(set) var loss: [Double] = []
+  let step: Double
 
   /// Cumulant generating function `log sum exp(logWeight + t loss)` with its first two derivatives.
   func cumulants(_ t: Double) -> (value: Double, mean: Double, variance: Double) {
@@ -80,11 +81,21 @@ struct LossQuadrature {
     return (peak + log(sum), mean, second / sum)
   }
 
+  /// The cumulant generating function alone.
+  func value(_ t: Double) -> Double {
+    var peak = -Double.infinity
+    for i in 0..<loss.count { peak = max(peak, logWeight[i] + t * loss[i]) }
+    var sum = 0.0
+    for i in 0..<loss.count { sum += exp(logWeight[i] + t * loss[i] - peak) }
+    return peak + log(sum)
+  }
+
   /// Of the loss under P (`direction` remove) or of its negative under Q (add), on `from...to` in `y`.
   init(
     _ mechanism: SubsampledGaussian, direction: AdjacencyDirection, from: Double, to: Double,
     step: Double
   ) {
+    self.step = step
     let count = max(2, Int(((to - from) / step).rounded(.up)) + 1)
     logWeight.reserveCapacity(count)
     loss.reserveCapacity(count)
