@@ -2,7 +2,7 @@
 public struct PrivacyError: Error, Sendable, CustomStringConvertible {
   public enum Code: String, Sendable {
     case badNoiseMultiplier, badSteps, badEpsilon, badDelta, badSamplingRate, badSensitivity
-    case badParticipation, badGrid
+    case badParticipation, badGrid, badOrders
     /// No noise multiplier that can be represented reaches the epsilon.
     case unreachable
     /// More steps were asked for than were accounted for beforehand.
