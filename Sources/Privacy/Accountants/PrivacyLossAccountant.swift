@@ -132,7 +132,7 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
         }
         previous = epsilon
         near = epsilon
-      case .below: near = max(0, min(near - spread, Double(plan.bottom) * plan.step - spread))
+      case .below(let guess): near = guess < 0.1 * near ? guess : min(guess, 0.8 * near)
       case .above: near = Double(plan.top) * plan.step + spread
       }
     }

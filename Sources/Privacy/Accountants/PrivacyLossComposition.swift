@@ -127,20 +127,22 @@ struct PrivacyLossComposition {
   func plan(near epsilon: Double, delta: Double, tolerance: Double, largest: Int) -> Plan {
     let start = cumulants(0)
     // The saddle point: the tilt that moves the mean of the sum to epsilon.
-    var saddle = epsilon > start.mean ? order { cumulants($0).mean >= epsilon } : 0
-    saddle = max(saddle, 0.05 / max(start.variance.squareRoot(), 1e-150))
-    let spread = max(
-      min(cumulants(saddle).variance.squareRoot(), start.variance.squareRoot()), 1e-150)
+    let isAbove = epsilon > start.mean
+    let deviation = max(start.variance.squareRoot(), 1e-150)
+    let least = min(0.01, 0.05 / deviation)
+    let saddle = max(least, isAbove ? order { cumulants($0).mean >= epsilon } : 0)
+    let spread = max(min(cumulants(saddle).variance.squareRoot(), deviation), 1e-150)
     // Splitting a cell of width h adds at most (t + 1) h² / 8 to epsilon with every step: second order in
     // the cumulant generating function.
     let matters = max(epsilon, 0.03 * spread)
-    let h = (8 * tolerance * matters / (total * (saddle + 1))).squareRoot()
+    var h = (8 * tolerance * matters / (total * (saddle + 1))).squareRoot()
+    if !isAbove { h = min(h, spread / (4 * total.squareRoot())) }
     let small = log(1e-6 * delta)
     let logSpread = log(spread)
 
     // The upper end: what is above it is a small part of delta.
     let (logOrder, chernoffTop) = Self.minimum(
-      of: { (value(exp($0)) - small) / exp($0) }, from: log(saddle), to: log(saddle) + 12)
+      of: { (value(exp($0)) - small) / exp($0) }, from: log(least), to: log(saddle) + 12)
     let top = max(chernoffTop, epsilon + 0.5 * spread)
 
     // The tilt: the saddle point keeps rounding errors smallest, but where losses have heavy tails it gives
@@ -188,27 +190,30 @@ struct PrivacyLossComposition {
       chernoff: exp(logOrder))
   }
 
-  /// Golden section, on a function with one minimum.
+  /// About the smallest value of `f`: the best of equidistant points, then golden section around it. The
+  /// functions here may turn down again far out, where losses have an upper end.
   private static func minimum(
     of f: (Double) -> Double, from: Double, to: Double
   ) -> (at: Double, value: Double) {
-    let ratio = (5.0.squareRoot() - 1) / 2
-    var (a, b) = (from, to)
-    var x = b - ratio * (b - a)
-    var y = a + ratio * (b - a)
-    var (fx, fy) = (f(x), f(y))
-    while b - a > 0.01 {
-      if fx <= fy || fy.isNaN {
-        (b, y, fy) = (y, x, fx)
-        x = b - ratio * (b - a)
-        fx = f(x)
-      } else {
-        (a, x, fx) = (x, y, fy)
-        y = a + ratio * (b - a)
-        fy = f(y)
-      }
+    let points = 24
+    let stride = (to - from) / Double(points)
+    var best = (at: from, value: f(from))
+    for i in 1...points {
+      let x = from + Double(i) * stride
+      let value = f(x)
+      if value < best.value { best = (x, value) }
     }
-    return fx <= fy ? (x, fx) : (y, fy)
+    let ratio = (5.0.squareRoot() - 1) / 2
+    var (a, b) = (max(from, best.at - stride), min(to, best.at + stride))
+    while b - a > 0.03 {
+      let x = b - ratio * (b - a)
+      let y = a + ratio * (b - a)
+      let (fx, fy) = (f(x), f(y))
+      if fx < best.value { best = (x, fx) }
+      if fy < best.value { best = (y, fy) }
+      if fx <= fy { b = y } else { a = x }
+    }
+    return best
   }
 
   /// Whether `epsilon` surely holds at `delta` for adding a record, by the Rényi divergence alone: then the
@@ -415,8 +420,9 @@ struct PrivacyLossProfile {
 
   enum Answer {
     case epsilon(Double)
-    /// It is below the window, or above it.
-    case below, above
+    /// It is below the window: about there, if delta goes on as at the lower end.
+    case below(near: Double)
+    case above
   }
 
   /// At least the Euclidean norm of the weights `exp(-t m h) (1 - exp(-m h))`, m = 1, 2, ... count.
@@ -435,7 +441,12 @@ struct PrivacyLossProfile {
     var j = logDelta.count - 1
     while j > 0, logDelta[j - 1] <= goal { j -= 1 }
     let high = Double(bottom + j) * step + lossMargin
-    if j == 0 { return high <= 0 ? .epsilon(0) : .below }
+    if j == 0 {
+      if high <= 0 { return .epsilon(0) }
+      let reach = min(16, logDelta.count - 1)
+      let slope = (logDelta[0] - logDelta[reach]) / (Double(reach) * step)
+      return .below(near: max(0, high - (goal - logDelta[0]) / max(slope, 1e-300)))
+    }
     if high <= 0 { return .epsilon(0) }
     // Between grid points delta is a straight line in e^epsilon.
     let (left, right) = (exp(logDelta[j - 1]), exp(logDelta[j]))
