@@ -69,11 +69,17 @@ let package = Package(
     library("Postgres", ["CLibPQ", logging, crypto]),
     library(
       "ForecastService",
-      ["Postgres", "Evaluation", "Training", "Forecasters", "CZlib", logging, crypto, yams]),
+      [
+        "Postgres", "Evaluation", "Training", "Forecasters", "Privacy", "CZlib", logging, crypto,
+        yams,
+      ]),
     library("Terminal", [rainbow]),
     shell(
       "forecastctl",
-      ["ForecastService", "Forecasters", "Postgres", "Terminal", argumentParser, logging]),
+      [
+        "ForecastService", "Forecasters", "Postgres", "Privacy", "Terminal", argumentParser,
+        logging,
+      ]),
     shell(
       "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),
 

@@ -1,4 +1,5 @@
 import Postgres
+import Privacy
 
 /// Exit code and message of an error, by the table of the documentation (sysexits.h): 64 usage, 65 bad
 /// data, 69 database unavailable, 70 internal, 75 try again, 77 permission, 78 configuration.
@@ -27,6 +28,14 @@ package struct ExitStatus: Sendable {
     case let error as LoadError:
       message = "\(error)"
       code = 65
+    case let error as PrivacyError:
+      message = "\(error)"
+      code =
+        switch error.fault {
+        case .usage: 64
+        case .data: 65
+        case .us: 70
+        }
     case is CancellationError:
       message = "interrupted"
       code = 130

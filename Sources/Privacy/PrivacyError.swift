@@ -11,9 +11,21 @@ public struct PrivacyError: Error, Sendable, CustomStringConvertible {
     case notFinite
   }
 
+  /// Who can do something about it.
+  public enum Fault: Sendable { case usage, data, us }
+
   public let code: Code
   public let message: String
   public var isTransient: Bool { false }
+  public var fault: Fault {
+    switch code {
+    case .notFinite: .data
+    case .stepsExhausted: .us
+    case .badNoiseMultiplier, .badSteps, .badEpsilon, .badDelta, .badSamplingRate, .badSensitivity,
+      .badParticipation, .badGrid, .badOrders, .unreachable:
+      .usage
+    }
+  }
   public var description: String { message }
 
   public init(_ code: Code, _ message: String) {

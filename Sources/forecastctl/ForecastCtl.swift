@@ -33,6 +33,7 @@ struct ForecastCtl: AsyncParsableCommand {
           CancelCommand.self, RetryCommand.self,
         ]),
       CommandGroup(name: "Results", subcommands: [ForecastCommand.self]),
+      CommandGroup(name: "Privacy", subcommands: [PrivacyCommand.self]),
     ])
 
   static func main() async {

@@ -117,6 +117,44 @@ struct GaussianAccountantTests {
     #expect(try GaussianAccountant(noiseMultiplier: 10, steps: 1).epsilon(atDelta: 0.1) == 0)
   }
 
+  @Test("input perturbation: noise on every cell of 3120 time slots")
+  func inputPerturbation() throws {
+    // (noise in people, epsilon at delta 1e-5 and 1e-7, and at 1e-5 for a person who may be in two cells),
+    // computed independently, to the digits given.
+    for (noise, usual, strict, mover) in [
+      (87.95, 2.61, 3.23, 3.87), (143.28, 1.51, 1.90, 2.22), (160.14, 1.34, 1.69, 1.96),
+      (180.34, 1.17, 1.49, 1.72),
+    ] {
+      let account = try GaussianAccountant(sensitivity: 1, noise: noise, releases: 3120)
+      expectClose(try account.epsilon(atDelta: 1e-5), usual, absolute: 0.0051)
+      expectClose(try account.epsilon(atDelta: 1e-7), strict, absolute: 0.0051)
+      let moving = try GaussianAccountant(
+        sensitivity: 2.0.squareRoot(), noise: noise, releases: 3120)
+      expectClose(try moving.epsilon(atDelta: 1e-5), mover, absolute: 0.0051)
+    }
+  }
+
+  @Test("different releases compose, in any order, and small ones are not lost")
+  func heterogeneous() throws {
+    let parts = try [(1.0, 2.0, 3), (0.5, 10, 40), (3, 7, 1)].map {
+      try GaussianAccountant(sensitivity: $0, noise: $1, releases: $2)
+    }
+    var forward = GaussianAccountant()
+    for part in parts { forward.compose(part) }
+    var backward = GaussianAccountant()
+    for part in parts.reversed() { backward.compose(part) }
+    let mu = (3.0 / 4 + 40 * 0.0025 + 9.0 / 49).squareRoot()
+    expectClose(forward.mu, mu, relative: 1e-14)
+    expectClose(backward.mu, forward.mu, relative: 1e-14)
+    let before = forward
+    forward.compose(try GaussianAccountant(sensitivity: 1e-200, noise: 1, releases: 1))
+    #expect(forward.mu > before.mu)
+    #expect(try GaussianAccountant(sensitivity: 0, noise: 1, releases: 5).epsilon(atDelta: 1e-9) == 0)
+    #expect(throws: PrivacyError.self) {
+      try GaussianAccountant(sensitivity: -1, noise: 1, releases: 5)
+    }
+  }
+
   @Test("impossible values are refused with their code")
   func refused() throws {
     func code(_ body: () throws -> Void) -> PrivacyError.Code? {

@@ -6,7 +6,7 @@ import Foundation
 /// in time): products of spectra do not care about order. The result differs from the exact one by less
 /// than `relativeError` of its Euclidean norm (Higham, Accuracy and Stability of Numerical Algorithms,
 /// theorem 24.2, with twiddle factors accurate to an ulp).
-final class FourierTransform {
+package final class FourierTransform {
   let count: Int
   /// For each pass with blocks of `2 m`, the `m` factors `exp(-i pi k / m)`, one pass after the other.
   private let cosines: UnsafeMutablePointer<Double>
@@ -16,7 +16,7 @@ final class FourierTransform {
     10 * 0x1p-53 * Double(count.trailingZeroBitCount)
   }
 
-  init(count: Int) {
+  package init(count: Int) {
     precondition(count >= 4 && count & (count - 1) == 0)
     self.count = count
     cosines = .allocate(capacity: count)
@@ -57,7 +57,7 @@ final class FourierTransform {
     sines.deallocate()
   }
 
-  func forward(_ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>) {
+  package func forward(_ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>) {
     var m = count / 2
     while m >= 1 {
       let c = cosines + m
@@ -79,7 +79,7 @@ final class FourierTransform {
   }
 
   /// The inverse, without the division by `count`.
-  func inverse(_ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>) {
+  package func inverse(_ re: UnsafeMutablePointer<Double>, _ im: UnsafeMutablePointer<Double>) {
     var m = 1
     while m < count {
       let c = cosines + m

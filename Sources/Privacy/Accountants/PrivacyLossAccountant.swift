@@ -51,11 +51,19 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
     if kinds.gaussian == nil, kinds.sampled.count == 1, kinds.sampled[0].1 == 1 {
       return try SingleStep.epsilon(kinds.sampled[0].0, delta: delta)
     }
-    let removed = Self.epsilon(
-      PrivacyLossComposition(kinds.steps, direction: .remove, scale: delta), delta: delta)
+    let removing = PrivacyLossComposition(kinds.steps, direction: .remove, scale: delta)
+    let removed = Self.epsilon(removing, delta: delta)
     let adding = PrivacyLossComposition(kinds.steps, direction: .add, scale: delta)
-    if adding.surelyHolds(epsilon: removed, delta: delta) { return removed }
-    return max(removed, Self.epsilon(adding, delta: delta))
+    if removed < .infinity, adding.surelyHolds(epsilon: removed, delta: delta) { return removed }
+    let epsilon = max(removed, Self.epsilon(adding, delta: delta))
+    if epsilon <= max(removing.renyiEstimate(delta: delta), adding.renyiEstimate(delta: delta)) {
+      return epsilon
+    }
+    // A grid that had to be coarse, or rounding errors above delta, may be what is seen: Rényi divergence has no
+    // such limits, and both are upper bounds.
+    var renyi = try RenyiAccountant()
+    for (mechanism, steps) in kinds.steps { try renyi.compose(mechanism, steps: steps) }
+    return min(epsilon, try renyi.epsilon(atDelta: delta))
   }
 
   /// A delta for which `epsilon` holds.

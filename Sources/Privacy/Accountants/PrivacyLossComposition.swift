@@ -14,7 +14,7 @@ import Foundation
 ///   inequality and counts in full.
 /// - Rounding errors of transforms and powers are bounded in the Euclidean norm, and the bound is added
 ///   with the largest weight such an error can have (Cauchy and Schwarz).
-struct PrivacyLossComposition {
+package struct PrivacyLossComposition {
   struct Part {
     let mechanism: SubsampledGaussian
     let count: Double
@@ -22,7 +22,7 @@ struct PrivacyLossComposition {
   }
 
   /// What decides about tightness and time, not about validity.
-  struct Plan {
+  package struct Plan {
     var tilt: Double
     var step: Double
     /// Window of the sum of losses, in steps of the grid.
@@ -41,7 +41,7 @@ struct PrivacyLossComposition {
   private let reach: Double
 
   /// - Parameter scale: the smallest delta of interest.
-  init(_ steps: [(SubsampledGaussian, Int)], direction: AdjacencyDirection, scale: Double) {
+  package init(_ steps: [(SubsampledGaussian, Int)], direction: AdjacencyDirection, scale: Double) {
     let total = steps.reduce(0) { $0 + Double($1.1) }
     let reach = (2 * log(max(1, total) / (1e-9 * scale))).squareRoot()
     self.direction = direction
@@ -108,6 +108,19 @@ struct PrivacyLossComposition {
     return cumulants(order { logDelta($0) <= goal }).mean
   }
 
+  /// Epsilon by the Rényi divergence at the best order, without regard for the quadrature's error.
+  func renyiEstimate(delta: Double) -> Double {
+    let goal = log(delta)
+    return max(
+      0,
+      Self.minimum(
+        of: { logOrder in
+          let t = exp(logOrder)
+          return (value(t) - goal + t * (logOrder - log1p(t)) - log1p(t)) / t
+        }, from: -20, to: 25
+      ).value)
+  }
+
   /// `E[e^(-t X) (1 - e^-X); X > 0]` for X normal with mean 0 and standard deviation `spread`.
   private static func normalPart(tilt t: Double, spread: Double) -> Double {
     let root = 0.5.squareRoot()
@@ -124,7 +137,7 @@ struct PrivacyLossComposition {
   }
 
   /// A plan for an epsilon near `epsilon` that keeps rounding to the grid below `tolerance` of it.
-  func plan(near epsilon: Double, delta: Double, tolerance: Double, largest: Int) -> Plan {
+  package func plan(near epsilon: Double, delta: Double, tolerance: Double, largest: Int) -> Plan {
     let start = cumulants(0)
     // The saddle point: the tilt that moves the mean of the sum to epsilon.
     let isAbove = epsilon > start.mean
@@ -251,7 +264,7 @@ struct PrivacyLossComposition {
 
   // MARK: The composition itself
 
-  func compose(_ plan: Plan) -> PrivacyLossProfile {
+  package func compose(_ plan: Plan) -> PrivacyLossProfile {
     let n = plan.size
     let h = plan.step
     let t = plan.tilt
@@ -380,7 +393,7 @@ struct PrivacyLossComposition {
 }
 
 /// Delta as a function of epsilon, on the window of a composition: an upper bound.
-struct PrivacyLossProfile {
+package struct PrivacyLossProfile {
   /// Logarithm of delta at the grid points `bottom ... top`, falling.
   private var logDelta: [Double]
   private let bottom: Int
@@ -418,7 +431,7 @@ struct PrivacyLossProfile {
     }
   }
 
-  enum Answer {
+  package enum Answer {
     case epsilon(Double)
     /// It is below the window: about there, if delta goes on as at the lower end.
     case below(near: Double)
@@ -434,7 +447,7 @@ struct PrivacyLossProfile {
       h * (ratio * (1 + ratio)).squareRoot() / (rest * rest.squareRoot()), count.squareRoot())
   }
 
-  func epsilon(atDelta delta: Double) -> Answer {
+  package func epsilon(atDelta delta: Double) -> Answer {
     let goal = log(delta)
     guard logDelta[logDelta.count - 1] <= goal else { return .above }
     // Delta falls; the bound of its error need not quite, so the search is from the top.

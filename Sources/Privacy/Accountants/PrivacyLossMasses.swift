@@ -8,16 +8,16 @@ import Foundation
 /// composition keeps the order. What lies beyond the ends of the grid is moved upwards too: losses
 /// below the first point to it, losses above the last in part to it, in part to infinity, again with both
 /// masses kept.
-struct PrivacyLossMasses {
+package struct PrivacyLossMasses {
   /// `masses[k]` belongs to the loss `(first + k) * step`.
-  private(set) var masses: [Double]
-  private(set) var first: Int
+  package private(set) var masses: [Double]
+  package private(set) var first: Int
   let step: Double
   /// Mass of an infinite loss: it counts in full for delta.
-  private(set) var infinite: Double
+  package private(set) var infinite: Double
 
   /// Of `mechanism` on the losses `low * step ... high * step`; for `.add` the losses are `log(Q / P)`.
-  init(
+  package init(
     _ mechanism: SubsampledGaussian, direction: AdjacencyDirection, step h: Double, low: Int,
     high: Int
   ) {

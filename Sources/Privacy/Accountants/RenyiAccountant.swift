@@ -115,7 +115,7 @@ extension SubsampledGaussian {
   /// exponentially: the integrand is analytic up to |Im y| < pi noise, where w has its zeros, and on the
   /// line Im y = d its magnitude is at most exp(d² / 2) times the one at Im y = 0. With a spacing k the error is
   /// at most 2 exp(d² / 2 - 2 pi d / k) of the moment (Trefethen & Weideman 2014, theorem 5.1).
-  func renyiDivergence(order: Double) -> Double {
+  package func renyiDivergence(order: Double) -> Double {
     precondition(order > 1)
     let q = samplingRate
     let s = noiseMultiplier
@@ -151,9 +151,10 @@ extension SubsampledGaussian {
         small +=
           exp(density) * order * t / 2 * v * v
           * (1 + (order - 2) / 3 * v * (1 + (order - 3) / 4 * v * (1 + (order - 4) / 5 * v)))
-      } else if power + density < 300 {
-        small += exp(density) * (expm1(min(power, 700)) - order * expm1(l))
+      } else if power < 600, density > -600 {
+        small += exp(density) * (expm1(power) - order * expm1(l))
       } else {
+        // Dropping 1 + order (w - 1) raises the sum, where it is below the power's rounding.
         let value = power + density
         if value > peak {
           large = large * exp(peak - value) + 1
@@ -164,8 +165,11 @@ extension SubsampledGaussian {
       }
     }
     var logMoment = log1p(max(0, small) * (1 + 1e-11))
+    if small.isNaN || large.isNaN { return whole * (1 + 1e-15) }
     if large > 0 {
-      logMoment = peak + log(large) + log1p(exp(min(0, logMoment - peak)) / large) + 1e-11
+      let other = peak + log(large) + 1e-11
+      let more = max(logMoment, other)
+      logMoment = more + log1p(exp(min(logMoment, other) - more))
     }
     let divergence = logMoment / t * (1 + 1e-11)
     return min(divergence, whole * (1 + 1e-15))

@@ -24,13 +24,13 @@ public struct SubsampledGaussian: Sendable, Hashable {
     self.noiseMultiplier = noiseMultiplier
   }
 
-  init(uncheckedRate: Double, noiseMultiplier: Double) {
+  package init(uncheckedRate: Double, noiseMultiplier: Double) {
     samplingRate = uncheckedRate
     self.noiseMultiplier = noiseMultiplier
   }
 
   /// The privacy loss `log(P / Q)` at `y`: increasing, from `log(1 - q)` to infinity.
-  func loss(at y: Double) -> Double {
+  package func loss(at y: Double) -> Double {
     let full = (y - 0.5 / noiseMultiplier) / noiseMultiplier
     if samplingRate == 1 { return full }
     // expm1 and log1p keep tiny losses exact; above 30 the e^full would be for nothing.
@@ -39,7 +39,7 @@ public struct SubsampledGaussian: Sendable, Hashable {
   }
 
   /// Where the privacy loss is `loss`; minus infinity where it is never as small.
-  func position(ofLoss loss: Double) -> Double {
+  package func position(ofLoss loss: Double) -> Double {
     let full: Double
     if samplingRate == 1 {
       full = loss

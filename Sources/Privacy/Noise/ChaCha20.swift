@@ -1,9 +1,9 @@
 /// The stream cipher ChaCha20 (Bernstein 2008) as in RFC 8439: 256-bit key, 96-bit nonce, 32-bit counter.
-struct ChaCha20: Sendable {
+package struct ChaCha20: Sendable {
   private let key: SIMD8<UInt32>
   private let nonce: SIMD3<UInt32>
 
-  init(key: SIMD8<UInt32>, nonce: SIMD3<UInt32>) {
+  package init(key: SIMD8<UInt32>, nonce: SIMD3<UInt32>) {
     self.key = key
     self.nonce = nonce
   }
@@ -83,17 +83,17 @@ struct ChaCha20: Sendable {
   }
 
   /// One block of the key stream, as the RFC orders it.
-  func block(_ counter: UInt32) -> [UInt32] {
+  package func block(_ counter: UInt32) -> [UInt32] {
     var words = [UInt32](repeating: 0, count: 16)
     // Four lanes are the narrowest there is a vector for.
     blocks(SIMD4<UInt32>(counter, 0, 0, 0)) { words[$0] = $1[0] }
     return words
   }
 
-  static let wordsAtOnce = 16 * 4
+  package static let wordsAtOnce = 16 * 4
 
   /// Four blocks from `counter` on; word w of block b comes at `4 w + b`.
-  func fill(_ words: UnsafeMutablePointer<UInt32>, from counter: UInt32) {
+  package func fill(_ words: UnsafeMutablePointer<UInt32>, from counter: UInt32) {
     let counters = SIMD4<UInt32>(repeating: counter) &+ SIMD4<UInt32>(0, 1, 2, 3)
     let vectors = UnsafeMutableRawPointer(words)
     blocks(counters) { vectors.storeBytes(of: $1, toByteOffset: $0 * 16, as: SIMD4<UInt32>.self) }

@@ -62,6 +62,9 @@ public struct ClippedSum: Sendable {
 
   public var parameters: Int { values.count }
 
+  /// The sum as it is, without noise: private. For tests.
+  package var gridValues: [Int64] { values }
+
   /// Clips one record's contribution and adds it.
   ///
   /// - Returns: the factor it was multiplied with, at most 1.

@@ -49,7 +49,7 @@ public struct DiscreteGaussian: Sendable {
   }
 
   /// True with probability `exp(-exponent / over)` (algorithm 1).
-  static func bernoulli(
+  package static func bernoulli(
     exponent: UInt128, over denominator: UInt128, _ random: SecureRandom
   ) -> Bool {
     var rest = exponent

@@ -1,7 +1,7 @@
 /// Exponentials of fractions in 128-bit fixed point, for samplers that must be right to more than 100 bits.
-enum FixedPoint {
+package enum FixedPoint {
   /// `exp(-x)` for x in [0, 1), both in units of 2^-128, to within 40 such units; 1 comes out as 1 - 2^-128.
-  static func expOfNegative(_ x: UInt128) -> UInt128 {
+  package static func expOfNegative(_ x: UInt128) -> UInt128 {
     if x == 0 { return .max }
     // 1 - x + x²/2 - ...: the partial sums stay between 0 and 1, and arithmetic is modulo 1.
     var term = x
@@ -16,5 +16,5 @@ enum FixedPoint {
   }
 
   /// Rounded down.
-  static func product(_ x: UInt128, _ y: UInt128) -> UInt128 { x.multipliedFullWidth(by: y).high }
+  package static func product(_ x: UInt128, _ y: UInt128) -> UInt128 { x.multipliedFullWidth(by: y).high }
 }

@@ -98,17 +98,17 @@ package struct GridNormal: Sendable {
     return UInt128(kept) << 64 | UInt128(random.next()) < FixedPoint.product(root, root)
   }
 
-  struct Tables: Sendable {
-    struct Column: Sendable {
+  package struct Tables: Sendable {
+    package struct Column: Sendable {
       /// Upper and lower 56 bits of the threshold below which the column's own cell is taken.
-      var thresholdHigh: UInt64
-      var thresholdLow: UInt64
+      package var thresholdHigh: UInt64
+      package var thresholdLow: UInt64
       /// Uniform words below it keep any place in the cell.
-      var surelyKept: UInt64
-      var alias: UInt8
+      package var surelyKept: UInt64
+      package var alias: UInt8
     }
 
-    var columns: [Column]
+    package private(set) var columns: [Column]
 
     /// Weights of the cells: `exp(-(cell / 16)² / 2)`, in units of 2^-128.
     static func weights() -> [UInt128] {
@@ -122,7 +122,7 @@ package struct GridNormal: Sendable {
       }
     }
 
-    init() {
+    package init() {
       let weights = Self.weights()
       // Shares of 2^120, exactly; the largest takes what rounding left.
       let sum = weights.reduce(UInt128(0)) { $0 + $1 >> 6 }

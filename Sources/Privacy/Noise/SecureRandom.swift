@@ -67,7 +67,7 @@ public final class SecureRandom: RandomNumberGenerator {
   }
 
   /// Uniform in `0..<bound`, by rejection: exact.
-  func index(below bound: UInt64) -> UInt64 {
+  package func index(below bound: UInt64) -> UInt64 {
     precondition(bound > 0)
     // The product's upper half is uniform once the lower half avoids 2^64 mod bound (Lemire 2019).
     let least = (0 &- bound) % bound
@@ -78,7 +78,7 @@ public final class SecureRandom: RandomNumberGenerator {
   }
 
   /// Uniform in `0..<bound`, by rejection: exact.
-  func index(below bound: UInt128) -> UInt128 {
+  package func index(below bound: UInt128) -> UInt128 {
     precondition(bound > 0)
     if bound <= UInt128(UInt64.max) { return UInt128(index(below: UInt64(bound))) }
     let mask = UInt128.max >> UInt128((bound - 1).leadingZeroBitCount)

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Foundation
+import Privacy
+import Terminal
+
+/// `forecastctl privacy`: what private training costs. Arithmetic alone, without a database.
+struct PrivacyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "privacy",
+    abstract: "Compute the epsilon of private training, or the noise that an epsilon needs.",
+    discussion: """
+      Each step takes every record into its batch independently with probability --sampling-rate, clips \
+      contributions, and adds Gaussian noise of --noise-multiplier clipping norms to their sum. Data sets \
+      are neighbours when one has one record more. Results are upper bounds.
+      """,
+    subcommands: [Epsilon.self, Calibrate.self])
+
+  /// What both computations need to know of the training.
+  struct Training: ParsableArguments {
+    @Option(help: ArgumentHelp("Probability that a record is in a batch, 0 to 1.", valueName: "q"))
+    var samplingRate: Double
+    @Option(help: ArgumentHelp("Number of steps over the whole training.", valueName: "n"))
+    var steps: Int
+    @Option(
+      help: ArgumentHelp(
+        "Probability with which epsilon may fail to hold: well below one over the number of records.",
+        valueName: "d"))
+    var delta: Double
+    @Option(
+      help:
+        "pld (privacy loss distributions, tight) or rdp (Rényi divergence, looser).",
+      completion: .list(AccountantKind.allCases.map(\.rawValue)))
+    var accountant: AccountantKind = .pld
+  }
+
+  struct Epsilon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Print the epsilon that a training has at delta.")
+    @OptionGroup var training: Training
+    @Option(
+      help: ArgumentHelp(
+        "Standard deviation of the noise, in clipping norms.", valueName: "s"))
+    var noiseMultiplier: Double
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let mechanism = try SubsampledGaussian(
+        samplingRate: training.samplingRate, noiseMultiplier: noiseMultiplier)
+      let epsilon = try training.accountant.epsilon(
+        of: mechanism, steps: training.steps, delta: training.delta)
+      PrivacyTable.show(training, noiseMultiplier, epsilon, as: output.output)
+    }
+  }
+
+  struct Calibrate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Print the noise multiplier that a training needs for an epsilon.")
+    @Option(help: ArgumentHelp("The epsilon wanted; never exceeded.", valueName: "e"))
+    var epsilon: Double
+    @OptionGroup var training: Training
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let found = try NoiseCalibration(
+        epsilon: epsilon, samplingRate: training.samplingRate, steps: training.steps,
+        delta: training.delta, accountant: training.accountant)
+      PrivacyTable.show(training, found.noiseMultiplier, found.epsilon, as: output.output)
+    }
+  }
+}
+
+private enum PrivacyTable {
+  static func show(
+    _ training: PrivacyCommand.Training, _ noiseMultiplier: Double, _ epsilon: Double,
+    as format: OutputFormat
+  ) {
+    var table = Table([
+      Column("epsilon", priority: .essential), Column("delta", priority: .essential),
+      Column("noise_multiplier", priority: .essential), Column("sampling_rate"), Column("steps"),
+      Column("accountant"),
+    ])
+    table.append([
+      .real(epsilon, digits: 4), .text("\(training.delta)"),
+      .real(noiseMultiplier, digits: 4), .text("\(training.samplingRate)"),
+      .integer(training.steps), .text(training.accountant.rawValue),
+    ])
+    Console.current.show(table, as: format)
+  }
+}
+
+extension AccountantKind: ExpressibleByArgument {}
