@@ -12,7 +12,8 @@ struct CorrelatedNoiseTests {
     for _ in 0..<participation.times {
       last = last.flatMap { pattern -> [[Int]] in
         let first = pattern.last.map { $0 + participation.separation } ?? 0
-        return first < participation.steps ? (first..<participation.steps).map { pattern + [$0] } : []
+        return first < participation.steps
+          ? (first..<participation.steps).map { pattern + [$0] } : []
       }
       all += last
     }
@@ -48,9 +49,10 @@ struct CorrelatedNoiseTests {
 
   @Test("a tree's levels and the nodes of its prefixes")
   func levels() throws {
-    #expect(try [1, 2, 3, 4, 5, 8, 9, 1024].map { try TreeAggregation(steps: $0).levels } == [
-      1, 2, 3, 3, 4, 4, 5, 11,
-    ])
+    #expect(
+      try [1, 2, 3, 4, 5, 8, 9, 1024].map { try TreeAggregation(steps: $0).levels } == [
+        1, 2, 3, 3, 4, 4, 5, 11,
+      ])
     let tree = try TreeAggregation(steps: 8)
     #expect((1...8).map(tree.nodes(inPrefix:)) == [1, 1, 2, 1, 2, 2, 3, 1])
   }
@@ -74,7 +76,8 @@ struct CorrelatedNoiseTests {
             }
             worst = max(worst, square.squareRoot())
           }
-          expectClose(strategy.sensitivity(participation), worst, relative: 1e-11, "\(participation)")
+          expectClose(
+            strategy.sensitivity(participation), worst, relative: 1e-11, "\(participation)")
         }
       }
     }

@@ -149,7 +149,8 @@ struct GaussianAccountantTests {
     let before = forward
     forward.compose(try GaussianAccountant(sensitivity: 1e-200, noise: 1, releases: 1))
     #expect(forward.mu > before.mu)
-    #expect(try GaussianAccountant(sensitivity: 0, noise: 1, releases: 5).epsilon(atDelta: 1e-9) == 0)
+    #expect(
+      try GaussianAccountant(sensitivity: 0, noise: 1, releases: 5).epsilon(atDelta: 1e-9) == 0)
     #expect(throws: PrivacyError.self) {
       try GaussianAccountant(sensitivity: -1, noise: 1, releases: 5)
     }

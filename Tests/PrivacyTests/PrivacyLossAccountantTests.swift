@@ -100,7 +100,9 @@ struct PrivacyLossAccountantTests {
   @Test("epsilon rises with steps and rate, and falls with noise and delta")
   func monotone() throws {
     // Rounding to a grid is good to 1e-4: factors are larger.
-    func rising(_ values: [Double]) -> Bool { zip(values, values.dropFirst()).allSatisfy { $0 < $1 } }
+    func rising(_ values: [Double]) -> Bool {
+      zip(values, values.dropFirst()).allSatisfy { $0 < $1 }
+    }
     for (q, noise, steps, delta) in [
       (0.01, 1.0, 500, 1e-5), (1e-3, 0.5, 100, 1e-7), (0.2, 4, 3000, 1e-9), (1e-5, 1, 9999, 1e-8),
     ] {
@@ -228,7 +230,8 @@ struct PrivacyLossAccountantTests {
     return tail(-y) - exp(epsilon) * ((1 - q) * tail(-y) + q * tail(-y + shift))
   }
 
-  @Test("the transform equals its definition, and its inverse undoes it", arguments: [4, 8, 64, 512])
+  @Test(
+    "the transform equals its definition, and its inverse undoes it", arguments: [4, 8, 64, 512])
   func transform(count: Int) {
     let transform = FourierTransform(count: count)
     var generator = SeededGenerator(seed: 7)

@@ -23,6 +23,7 @@ struct PrivacyReference: Decodable {
     let epsilon: Double
     let rdp_epsilon: Double?
     let rdp_order: Double?
+    let opacus_rdp_epsilon: Double?
 
     var description: String { "q \(q), noise \(sigma), \(steps) steps, delta \(delta)" }
   }

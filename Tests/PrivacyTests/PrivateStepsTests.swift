@@ -60,7 +60,8 @@ struct PrivateStepsTests {
     #expect(try always.nextBatch() == [0, 1, 2, 3, 4])
   }
 
-  @Test("each batch that is drawn is one step accounted for, also an empty one; no more than planned")
+  @Test(
+    "each batch that is drawn is one step accounted for, also an empty one; no more than planned")
   func counted() throws {
     var steps = try steps(records: 0, rate: 0.01, noise: 1.1, steps: 3)
     #expect(try steps.accountant.epsilon(atDelta: 1e-6) == 0)

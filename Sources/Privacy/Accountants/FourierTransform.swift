@@ -29,7 +29,9 @@ package final class FourierTransform {
       let c = cos(angle * Double(k))
       let s = sin(angle * Double(k))
       (cosines[half + k], sines[half + k]) = (c, -s)
-      if 2 * eighth - k > eighth { (cosines[half + half / 2 - k], sines[half + half / 2 - k]) = (s, -c) }
+      if 2 * eighth - k > eighth {
+        (cosines[half + half / 2 - k], sines[half + half / 2 - k]) = (s, -c)
+      }
     }
     if half >= 4 {
       for k in 0...(half / 2) {

@@ -104,7 +104,8 @@ public struct PrivacyLossAccountant: Sendable, Equatable {
         ($0.0.samplingRate, $0.0.noiseMultiplier) < ($1.0.samplingRate, $1.0.noiseMultiplier)
       }
       if squares > 0 {
-        gaussian = try? GaussianAccountant(mu: squares.squareRoot() * (1 + 1e-14 * Double(counts.count)))
+        gaussian = try? GaussianAccountant(
+          mu: squares.squareRoot() * (1 + 1e-14 * Double(counts.count)))
       }
     }
 

@@ -128,7 +128,8 @@ package struct PrivacyLossComposition {
     if t > 1e5 || spread < 1e-7 {
       // The difference below would cancel: its derivative.
       let slope =
-        x > 10 ? 1 / (x * x * Double.pi.squareRoot()) / 2
+        x > 10
+        ? 1 / (x * x * Double.pi.squareRoot()) / 2
         : 1 / Double.pi.squareRoot() - x * ScaledErrorFunction.erfcx(x)
       return max(slope * spread * root, 1e-300)
     }
@@ -240,7 +241,8 @@ package struct PrivacyLossComposition {
     var errors: [(rate: Double, mass: Double)] = []
     for part in parts {
       guard part.mechanism.samplingRate < 1 else { return false }
-      let d = min(2 * Double.pi / part.quadrature.step, Double.pi * part.mechanism.noiseMultiplier / 2)
+      let d = min(
+        2 * Double.pi / part.quadrature.step, Double.pi * part.mechanism.noiseMultiplier / 2)
       errors.append(
         (
           -log1p(-part.mechanism.samplingRate),
@@ -350,7 +352,8 @@ package struct PrivacyLossComposition {
       Int(max(-1e15, min(1e15, (loss / h).rounded(.down))))
     }
     // The mixture reaches further up by the record's own contribution.
-    let high = mechanism.loss(at: reach + (direction == .remove ? 1 / mechanism.noiseMultiplier : 0))
+    let high = mechanism.loss(
+      at: reach + (direction == .remove ? 1 / mechanism.noiseMultiplier : 0))
     let low = max(mechanism.loss(at: -reach), log1p(-mechanism.samplingRate))
     let lowest = mechanism.samplingRate < 1 ? min(low, log1p(-mechanism.samplingRate)) : low
     let window = plan.size

@@ -42,7 +42,9 @@ public struct TreeAggregation: Sendable, Equatable {
   }
 
   /// From leaves to root, of the tree over the next power of two.
-  public var levels: Int { steps == 1 ? 1 : (steps - 1).bitWidth - (steps - 1).leadingZeroBitCount + 1 }
+  public var levels: Int {
+    steps == 1 ? 1 : (steps - 1).bitWidth - (steps - 1).leadingZeroBitCount + 1
+  }
 
   /// Euclidean sensitivity of all nodes together, for contributions of norm at most 1.
   ///

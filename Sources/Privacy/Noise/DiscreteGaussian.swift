@@ -54,7 +54,9 @@ public struct DiscreteGaussian: Sendable {
   ) -> Bool {
     var rest = exponent
     while rest > denominator {
-      guard bernoulliBelowOne(exponent: denominator, over: denominator, random) else { return false }
+      guard bernoulliBelowOne(exponent: denominator, over: denominator, random) else {
+        return false
+      }
       rest -= denominator
     }
     return bernoulliBelowOne(exponent: rest, over: denominator, random)

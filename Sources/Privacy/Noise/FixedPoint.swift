@@ -16,5 +16,7 @@ package enum FixedPoint {
   }
 
   /// Rounded down.
-  package static func product(_ x: UInt128, _ y: UInt128) -> UInt128 { x.multipliedFullWidth(by: y).high }
+  package static func product(_ x: UInt128, _ y: UInt128) -> UInt128 {
+    x.multipliedFullWidth(by: y).high
+  }
 }

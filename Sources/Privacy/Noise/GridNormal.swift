@@ -83,7 +83,8 @@ package struct GridNormal: Sendable {
   }
 
   @inline(never)
-  private func isKept(_ cell: Int, _ place: UInt64, _ start: UInt64, _ random: SecureRandom) -> Bool {
+  private func isKept(_ cell: Int, _ place: UInt64, _ start: UInt64, _ random: SecureRandom) -> Bool
+  {
     // The place to 64 bits of a cell, and the uniform number to 64.
     let offset = place << UInt64(68 - bits) | random.next() >> UInt64(bits - 4)
     let kept = start | random.next() >> UInt64(67 - bits)
