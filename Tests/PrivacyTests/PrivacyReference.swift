@@ -39,8 +39,12 @@ struct PrivacyReference: Decodable {
   let forward: [Forward]
   let inverse: [Inverse]?
 
+  private static var named: String {
+    ProcessInfo.processInfo.environment["FORECAST_FIXTURES"] ?? ""
+  }
+  static var isElsewhere: Bool { !named.isEmpty }
+
   static func all() throws -> [PrivacyReference] {
-    let named = ProcessInfo.processInfo.environment["FORECAST_FIXTURES"] ?? ""
     if !named.isEmpty {
       let files = try FileManager.default.contentsOfDirectory(
         at: URL(fileURLWithPath: named), includingPropertiesForKeys: nil

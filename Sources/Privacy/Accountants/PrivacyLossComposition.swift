@@ -281,6 +281,7 @@ package struct PrivacyLossComposition {
     var infinite = 0.0
     var inputNorms = 0.0
     var lossMargin = 0.0
+    var exponent = 200.0
     for part in parts {
       let range = lossRange(of: part.mechanism, plan)
       let pmf = PrivacyLossMasses(
@@ -310,6 +311,7 @@ package struct PrivacyLossComposition {
         re[index & (n - 1)] += mass
         moment += exp(logs[k] - one + further * loss)
         magnitude += mass * abs(loss)
+        if mass > 1e-40 { exponent = max(exponent, abs(logs[k]), abs(t * loss)) }
       }
       chernoff += part.count * (one + log(moment))
       var square = 0.0
@@ -336,13 +338,14 @@ package struct PrivacyLossComposition {
     let norm =
       inputNorms * transform.relativeError
       + (6 * total + 16) * unit * (spectrum * scale).squareRoot()
-      + 2 * transform.relativeError * square.squareRoot() + Self.negligible
+      + 2 * transform.relativeError * square.squareRoot()
+      + Double(parts.count) * Self.negligible
     let top = plan.top
     return PrivacyLossProfile(
       plan: plan, logScale: cumulant, sums: sumRe, normError: norm,
       constant: infinite + exp(min(0, chernoff - plan.chernoff * Double(top) * h)),
-      // Masses are right to 200 ulps each: exponents up to 200 are rounded.
-      factor: exp(total * 400 * unit + 1e-12), lossMargin: lossMargin)
+      // Masses are right to as many units each as their exponents, which are rounded, are large.
+      factor: exp(total * (2 * exponent + 64) * unit + 1e-12), lossMargin: lossMargin)
   }
 
   /// Grid indices of the losses of one step; what is beyond counts at the ends.
@@ -427,7 +430,7 @@ package struct PrivacyLossProfile {
       let index = bottom + j
       let loss = Double(index) * h
       let scale = exp(min(700, logScale - t * loss))
-      logDelta[j] = log((delta + error) * scale * factor + constant)
+      logDelta[j] = log(((delta + error) * scale + constant) * factor)
       tail = max(0, sums[index & (n - 1)]) + decay * tail
       delta = decay * (lose * tail + keep * delta)
       j -= 1

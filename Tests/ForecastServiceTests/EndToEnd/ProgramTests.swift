@@ -178,4 +178,53 @@ struct ProgramTests {
     #expect(ended.status == 0 && ended.errors.contains("up to date"), "\(ended.errors)")
     await service.pool.close()
   }
+
+  @Test("privacy answers without a database: epsilon, the noise for it, and bad values")
+  func privacy() async throws {
+    let programs = Programs(try Service().database.address)
+    func call(_ arguments: String...) async throws -> Programs.Ended {
+      try await programs.start(
+        "forecastctl", ["privacy"] + arguments,
+        environment: ["FORECAST_DATABASE_URL": "postgresql:///x?host=/nonexistent"]
+      ).end()
+    }
+    func row(_ ended: Programs.Ended) throws -> [String: Any] {
+      #expect(ended.status == 0, "\(ended.errors)")
+      let rows = try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: Any]]
+      return try #require(rows?.first)
+    }
+    func number(_ row: [String: Any], _ key: String) throws -> Double {
+      try #require(row[key] as? Double, "\(row)")
+    }
+    let training = ["--sampling-rate", "0.01", "--steps", "1000", "--delta", "1e-5"]
+    func epsilon(_ more: String...) async throws -> Double {
+      let arguments = ["epsilon"] + training + ["--output", "json"] + more
+      let ended = try await programs.start("forecastctl", ["privacy"] + arguments).end()
+      return try number(row(ended), "epsilon")
+    }
+    let tight = try await epsilon("--noise-multiplier", "1")
+    #expect(abs(tight - 1.8282) < 0.002)
+    #expect(try await epsilon("--noise-multiplier", "1", "--accountant", "rdp") > tight)
+    let found = try row(
+      await call(
+        "calibrate", "--epsilon", "2", "--sampling-rate", "0.01", "--steps", "1000", "--delta",
+        "1e-5", "--output", "json"))
+    #expect(try number(found, "epsilon") <= 2 && number(found, "epsilon") > 1.99)
+    #expect(try number(found, "noise_multiplier") < 1)
+    for (wrong, word) in [
+      (["--sampling-rate", "1.5", "--noise-multiplier", "1"], "sampling rate"),
+      (["--sampling-rate", "0.1", "--noise-multiplier", "0"], "noise multiplier"),
+    ] {
+      let ended = try await programs.start(
+        "forecastctl", ["privacy", "epsilon", "--steps", "10", "--delta", "1e-5"] + wrong
+      ).end()
+      #expect(ended.status == 64 && ended.errors.contains(word), "\(ended.errors)")
+    }
+    let none = try await call(
+      "calibrate", "--epsilon", "-1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5")
+    #expect(none.status == 64, "\(none.errors)")
+    let delta = try await call(
+      "calibrate", "--epsilon", "1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "0")
+    #expect(delta.status == 64 && delta.errors.contains("delta"), "\(delta.errors)")
+  }
 }
