@@ -168,6 +168,17 @@ struct JobNodeReader {
     return value
   }
 
+  mutating func boolean(_ node: Node?, _ path: String) -> Bool? {
+    guard let node else { return nil }
+    guard let text = Self.plain(node), let value = Bool(text) else {
+      fail(
+        node,
+        "\(path): found \(Self.describe(node)), expected true or false\(Self.quoteHint(node))")
+      return nil
+    }
+    return value
+  }
+
   mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
     _ node: Node?, _ path: String, _ type: Choice.Type = Choice.self
   ) -> Choice? {
