@@ -87,7 +87,8 @@ let package = Package(
     .executableTarget(
       name: "forecast-bench",
       dependencies: [
-        "ForecastService", "Postgres", "Training", "NumericsCore", "CKernels", argumentParser, logging,
+        "ForecastService", "Postgres", "Training", "Forecasters", "NumericsCore", "CKernels",
+        argumentParser, logging,
       ],
       path: "Benchmarks/ForecastBench", swiftSettings: strict),
 
@@ -96,8 +97,8 @@ let package = Package(
       swiftSettings: strict),
     tests(of: "NumericsCore", golden: true),
     tests(of: "Privacy", golden: true),
-    tests(of: "Forecasters", ["NumericsCore"]),
-    tests(of: "Training", ["Forecasters", "NumericsCore"]),
+    tests(of: "Forecasters", ["NumericsCore"], golden: true),
+    tests(of: "Training", ["Forecasters", "NumericsCore"], golden: true),
     tests(of: "Evaluation", ["Training"], golden: true),
     tests(of: "Postgres", [logging]),
     tests(

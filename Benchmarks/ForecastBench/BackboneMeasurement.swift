@@ -1,8 +1,9 @@
 import Forecasters
 import NumericsCore
+import Training
 
 /// Training steps, forward passes or single steps of any registered backbone, to be timed; what
-/// Benchmarks/peers/state_space_layers.py does for some of them with PyTorch.
+/// the scripts in Benchmarks/peers do for some of them with PyTorch.
 ///
 /// Training is forward, backward from the mean square of all outputs, and Adam; the batch is split over threads.
 final class BackboneMeasurement {
@@ -14,8 +15,7 @@ final class BackboneMeasurement {
   private let mode: Mode
   private let parts: Parts
   private let parameters: Buffer<Float>
-  private let first: Buffer<Float>
-  private let second: Buffer<Float>
+  private let optimiser: Optimiser<Float>
   private let stepper: any BackboneStepper<Float>
   private let x: Buffer<Float>
   private let y: Buffer<Float>
@@ -44,8 +44,7 @@ final class BackboneMeasurement {
     parameters = Buffer(layout.count)
     var stream = RandomStream(seed: 1, purpose: "initialisation")
     backbone.initialize(parameters, using: &stream)
-    first = Buffer(trains ? layout.count : 0)
-    second = Buffer(trains ? layout.count : 0)
+    optimiser = Optimiser(.adam, count: trains ? layout.count : 0)
     parts = Parts(
       all: (0..<(mode == .stream ? 0 : threads)).map { thread in
         let rows = batch * (thread + 1) / threads - batch * thread / threads
@@ -66,7 +65,7 @@ final class BackboneMeasurement {
 
   /// Bytes beside inputs and parameters, as planned.
   var plannedBytes: Int {
-    parts.all.reduce((first.count + second.count) * 4) {
+    parts.all.reduce(2 * optimiser.first.count * 4) {
       $0 + $1.execution.plan.peakBytes + $1.gradient.count * 4
     }
   }
@@ -91,9 +90,6 @@ final class BackboneMeasurement {
     for part in parts.all.dropFirst() {
       Float.add(gradient.count, part.gradient.base, to: gradient.base)
     }
-    var rule = OptimiserStep(.adam, rate: 1e-4)
-    (rule.beta1, rule.beta2, rule.epsilon) = (0.9, 0.999, 1e-8)
-    Float.optimise(
-      rule, parameters.count, parameters.base, gradient.base, first.base, second.base)
+    optimiser.step(parameters, gradient, rate: 1e-4)
   }
 }

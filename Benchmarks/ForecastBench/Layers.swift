@@ -1,9 +1,13 @@
+// Names: shape letters.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 // Training and inference of layers beside PyTorch: Benchmarks/layers asks this process and
 // Benchmarks/peers/layers.py in turn.
 
 import ArgumentParser
 import CKernels
 import ForecastService
+import Forecasters
 import Foundation
 import NumericsCore
 
@@ -56,23 +60,41 @@ struct Layers: ParsableCommand {
       return Answer(
         tile: Peak.tile(threads, seconds / 2), sgemm: Peak.sgemm(threads, seconds / 2))
     }
-    guard let kind = RecurrentCell.Kind(rawValue: request.kind ?? ""),
-      let inputs = request.inputs, let width = request.width
-    else { throw ValidationError("expected kind, inputs and width") }
-    if request.mode == "stream" {
-      return StreamingMeasurement(kind, inputs: inputs, width: width).run(seconds)
-    }
-    guard let batch = request.batch, let length = request.length, let layers = request.layers else {
-      throw ValidationError("expected batch, length and layers")
-    }
+    guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
+      let kind = request.kind, Registry.entry(kind) != nil, let width = request.width
+    else { throw ValidationError("expected mode, kind and width") }
+    let (batch, length, layers) = (request.batch ?? 1, request.length ?? 1, request.layers ?? 1)
+    let inputs = request.inputs ?? width
     let before = Memory.resident
     Memory.resetPeak()
-    let measurement = SequenceMeasurement(
-      kind, batch: batch, length: length, inputs: inputs, width: width, layers: layers,
-      threads: threads, trains: request.mode == "train")
-    var answer = measurement.run(seconds)
+    let measurement = BackboneMeasurement(
+      kind, mode: mode, batch: batch, length: length, inputs: inputs, width: width, layers: layers,
+      threads: min(threads, batch))
+    var answer = Answer()
+    let milliseconds = bestMilliseconds(seconds) { measurement.run() }
+    answer.milliseconds =
+      mode == .stream ? milliseconds / Double(BackboneMeasurement.streamedSteps) : milliseconds
+    answer.plannedMB = Double(measurement.plannedBytes) / 1e6
     answer.grownMB = max(0, Memory.peak - before)
+    if mode != .stream, let kind = RecurrentCell.Kind(rawValue: kind) {
+      answer.gigaflop =
+        products(kind, inputs: inputs, width: width, layers: layers, trains: mode == .train)
+        * Double(batch * length) / 1e9
+    }
     return answer
+  }
+
+  /// Operations of the matrix products of one step of one series.
+  private func products(
+    _ kind: RecurrentCell.Kind, inputs: Int, width: Int, layers: Int, trains: Bool
+  ) -> Double {
+    (0..<layers).reduce(0.0) { sum, layer in
+      let cell = RecurrentCell(kind, inputs: layer == 0 ? inputs : width, width: width)
+      let (G, F, D) = (Double(cell.gates), Double(cell.inputs), Double(cell.width))
+      let forward = 2 * G * D * (F + D)
+      // Backward: the weights' gradient, that of the state, and between layers that of the inputs.
+      return sum + (trains ? 2 * forward + 2 * G * D * (D + (layer == 0 ? 0 : F)) : forward)
+    }
   }
 }
 
@@ -88,152 +110,6 @@ private func bestMilliseconds(_ seconds: Double, _ body: () -> Void) -> Double {
     best = min(best, (ContinuousClock.now - began).seconds * 1e3)
   } while ContinuousClock.now < end
   return best
-}
-
-/// Training steps (forward, backward, Adam) or forward passes of stacked recurrent layers, the batch split
-/// over threads.
-private final class SequenceMeasurement {
-  private let threads: Int
-  private let trains: Bool
-  private let parts: Parts
-  private let parameters: Buffer<Float>
-  private let first: Buffer<Float>
-  private let second: Buffer<Float>
-  private let gigaflop: Double
-
-  private final class Part {
-    let execution: Execution<Float>
-    let gradient: Buffer<Float>
-
-    init(_ execution: Execution<Float>, gradient: Int) {
-      self.execution = execution
-      self.gradient = Buffer(gradient)
-    }
-  }
-  private struct Parts: @unchecked Sendable {  // each thread uses its own
-    let all: [Part]
-  }
-
-  init(
-    _ kind: RecurrentCell.Kind, batch: Int, length: Int, inputs: Int, width: Int, layers: Int,
-    threads: Int, trains: Bool
-  ) {
-    self.threads = threads
-    self.trains = trains
-    let cells = (0..<layers).map {
-      RecurrentCell(kind, inputs: $0 == 0 ? inputs : width, width: width)
-    }
-    var layout = ParameterLayout()
-    let tensors = cells.enumerated().map { number, cell in
-      (
-        layout.add("\(number).input", cell.inputShape.axes),
-        layout.add("\(number).recurrent", cell.recurrentShape.axes),
-        layout.add("\(number).bias", cell.biasShape.axes),
-        cell.hasCandidateBias ? layout.add("\(number).candidate", [width]) : nil
-      )
-    }
-    parameters = Buffer(layout.count)
-    var random = RandomStream(seed: 1, purpose: "bench")
-    for k in 0..<layout.count {
-      parameters[k] = Float(random.normal() / Double(width).squareRoot())
-    }
-    first = Buffer(trains ? layout.count : 0)
-    second = Buffer(trains ? layout.count : 0)
-
-    parts = Parts(
-      all: (0..<threads).map { thread in
-        let rows = batch * (thread + 1) / threads - batch * thread / threads
-        let graph = Graph<Float>()
-        let x = graph.input([length, rows, inputs])
-        // The loss is the mean square of all outputs, so the gradient reaches every step.
-        var y = x
-        for (cell, tensor) in zip(cells, tensors) {
-          y =
-            y.recurrent(
-              cell,
-              RecurrentWeights(
-                input: graph.parameter(tensor.0), recurrent: graph.parameter(tensor.1),
-                bias: graph.parameter(tensor.2), candidateBias: tensor.3.map { graph.parameter($0) }
-              )
-            ).outputs
-        }
-        let loss = y.map(.square).mean()
-        graph.keep(loss)
-        graph.keep(y)
-        let part = Part(
-          Execution(Plan(graph, loss: trains ? loss : nil)), gradient: trains ? layout.count : 0)
-        for k in 0..<x.shape.count { part.execution.input(x)[k] = Float(random.normal()) }
-        return part
-      })
-    let perStep = cells.map { cell in
-      let (G, F, D) = (Double(cell.gates), Double(cell.inputs), Double(cell.width))
-      let forward = 2 * G * D * (F + D)
-      // Backward: the weights' gradient, that of the state, and between layers that of the inputs.
-      return trains ? 2 * forward + 2 * G * D * (D + (cell == cells[0] ? 0 : F)) : forward
-    }
-    gigaflop = perStep.reduce(0, +) * Double(batch * length) / 1e9
-  }
-
-  func run(_ seconds: Double) -> Layers.Answer {
-    var step = 0
-    let milliseconds = bestMilliseconds(seconds) {
-      step += 1
-      let (parts, parameters, trains, threads) = (parts, parameters, trains, threads)
-      parallel(count: threads) { thread in
-        let part = parts.all[thread]
-        part.execution.forward(parameters: parameters.base, training: trains)
-        if trains {
-          part.gradient.zero()
-          part.execution.backward(into: part.gradient.base, scale: 1 / Float(threads))
-        }
-      }
-      guard trains else { return }
-      let gradient = parts.all[0].gradient
-      for part in parts.all.dropFirst() {
-        Float.add(gradient.count, part.gradient.base, to: gradient.base)
-      }
-      Float.adam(
-        parameters.count, parameters.base, gradient.base, first.base, second.base, scale: 1,
-        beta1: 0.9, beta2: 0.999, rate: 1e-4, secondCorrection: 1, epsilon: 1e-8)
-    }
-    let planned = parts.all.reduce(0) { $0 + $1.execution.plan.peakBytes + $1.gradient.count * 4 }
-    return Layers.Answer(
-      milliseconds: milliseconds, gigaflop: gigaflop,
-      plannedMB: Double(planned + (first.count + second.count) * 4) / 1e6)
-  }
-}
-
-/// One step of a stream, batch 1.
-private struct StreamingMeasurement {
-  let stepper: RecurrentStepper<Float>
-  let x: Buffer<Float>
-
-  init(_ kind: RecurrentCell.Kind, inputs: Int, width: Int) {
-    let cell = RecurrentCell(kind, inputs: inputs, width: width)
-    var random = RandomStream(seed: 1, purpose: "bench")
-    func numbers(_ count: Int) -> Buffer<Float> {
-      let buffer = Buffer<Float>(count)
-      for k in 0..<count { buffer[k] = Float(random.normal() * 0.1) }
-      return buffer
-    }
-    let weights = [
-      cell.inputShape.count, cell.recurrentShape.count, cell.biasShape.count, width,
-    ].map(numbers)
-    stepper = withExtendedLifetime(weights) {
-      RecurrentStepper(
-        cell, batch: 1, input: weights[0].base, recurrent: weights[1].base, bias: weights[2].base,
-        candidateBias: cell.hasCandidateBias ? UnsafePointer(weights[3].base) : nil)
-    }
-    x = numbers(inputs)
-  }
-
-  func run(_ seconds: Double) -> Layers.Answer {
-    let repeats = 100
-    let milliseconds = bestMilliseconds(seconds) {
-      for _ in 0..<repeats { x[0] = stepper.step(x.base)[0] }
-    }
-    return Layers.Answer(milliseconds: milliseconds / Double(repeats))
-  }
 }
 
 /// What the machine can do at most, in single precision.
@@ -296,4 +172,13 @@ private enum Memory {
     else { return 0 }
     return (Double(kilobytes) ?? 0) / 1024
   }
+}
+
+/// Sequential form and Newton's method of cells with diagonal recurrent weights.
+struct ParallelTime: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "parallel-time",
+    abstract: "Time both forms of diagonal cells, and print which the rule picks.")
+
+  func run() { measureParallelInTime() }
 }

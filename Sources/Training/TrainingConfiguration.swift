@@ -20,7 +20,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Steps between two factors of the `step` schedule; nil for a third of the steps.
   public var stepSize: Int?
   public var optimiser: OptimiserKind
-  /// Decoupled for `adamw`, an L2 penalty for the others.
+  /// Decoupled for `adamw`, where it is 0.01 unless given; an L2 penalty, and none, for the others.
   public var weightDecay: Double
   /// Of `sgd`.
   public var momentum: Double
@@ -48,7 +48,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public init(
     steps: Int = 500, batch: Int = 64, accumulate: Int = 1, learningRate: Double = 2e-3,
     schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
-    stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double = 0,
+    stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double? = nil,
     momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,
     clippingValue: Double = 0, gradientNoise: Double = 0, averaging: WeightAveraging = .ema,
     seed: UInt64 = 1, threads: Int = 1, validationWindows: Int = 1, patience: Int = 10,
@@ -63,7 +63,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     self.gamma = gamma
     self.stepSize = stepSize
     self.optimiser = optimiser
-    self.weightDecay = weightDecay
+    self.weightDecay = weightDecay ?? optimiser.defaultWeightDecay
     self.momentum = momentum
     self.nesterov = nesterov
     self.clippingNorm = clippingNorm

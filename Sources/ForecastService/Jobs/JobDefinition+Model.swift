@@ -1,5 +1,5 @@
 import Forecasters
-import Training
+package import Training
 
 // What a definition says, in the words of the library below.
 extension JobDefinition {
@@ -12,10 +12,19 @@ extension JobDefinition {
   }
 
   /// Threads are the worker's choice and left at 1.
-  var trainer: TrainingConfiguration {
-    TrainingConfiguration(
-      steps: training.steps, batch: training.batch, learningRate: training.learningRate,
-      seed: training.seed, validationWindows: training.validationWindows,
-      patience: training.patience, timeBudgetSeconds: Double(limits.timeBudget.seconds))
+  package var trainer: TrainingConfiguration {
+    var configuration = TrainingConfiguration(
+      steps: training.steps, batch: training.batch, accumulate: training.accumulate,
+      learningRate: training.learningRate, schedule: training.schedule, warmup: training.warmup,
+      stepSize: training.stepSize, optimiser: training.optimiser,
+      weightDecay: training.weightDecay, clippingNorm: training.clippingNorm,
+      clippingValue: training.clippingValue, gradientNoise: training.gradientNoise,
+      averaging: training.averaging, seed: training.seed,
+      validationWindows: training.validationWindows, patience: training.patience,
+      timeBudgetSeconds: Double(limits.timeBudget.seconds))
+    configuration.gamma = training.gamma ?? configuration.gamma
+    configuration.momentum = training.momentum ?? configuration.momentum
+    configuration.nesterov = training.nesterov ?? configuration.nesterov
+    return configuration
   }
 }

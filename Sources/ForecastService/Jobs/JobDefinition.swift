@@ -1,6 +1,7 @@
 import Crypto
 package import Forecasters
 package import Foundation
+package import Training
 
 /// What a job file says, complete: defaults are filled in, nothing is optional that has a default.
 ///
@@ -64,10 +65,29 @@ package struct JobDefinition: Codable, Sendable, Equatable {
 
   /// How the model is fitted.
   package struct Fit: Codable, Sendable, Equatable {
-    /// Gradient steps at most.
+    /// Optimiser steps at most.
     package var steps: Int = 500
     package var batch: Int = 64
+    /// Batches whose gradients make one step.
+    package var accumulate: Int = 1
     package var learningRate: Double = 2e-3
+    package var schedule: ScheduleKind = .cosine
+    /// nil: what suits the schedule.
+    package var warmup: Int?
+    /// Of the schedule `step`, nil for others and for its default; so is `stepSize`.
+    package var gamma: Double?
+    package var stepSize: Int?
+    package var optimiser: OptimiserKind = .adam
+    package var weightDecay: Double = 0
+    /// Of the optimiser `sgd`, nil for others and for its default; so is `nesterov`.
+    package var momentum: Double?
+    package var nesterov: Bool?
+    /// 0: none; so is `clippingValue`.
+    package var clippingNorm: Double = 1
+    package var clippingValue: Double = 0
+    /// Variance at the first step; 0: none.
+    package var gradientNoise: Double = 0
+    package var averaging: WeightAveraging = .ema
     package var seed: UInt64 = 1
     package var refit: Refit = .always
     /// Last windows of each series kept for early stopping; 0: none.
@@ -83,6 +103,40 @@ package struct JobDefinition: Codable, Sendable, Equatable {
   package struct Limits: Codable, Sendable, Equatable {
     package var timeBudget: TimeSpan = TimeSpan(seconds: 7200)
     package var maxSeries: Int = 1_000_000
+  }
+}
+
+extension JobDefinition.Fit {
+  /// Definitions that were stored before a key existed mean its default.
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func value<Value: Decodable>(_ key: CodingKeys) throws -> Value {
+      try container.decode(Value.self, forKey: key)
+    }
+    func added<Value: Decodable>(_ key: CodingKeys, _ standard: Value) throws -> Value {
+      try container.decodeIfPresent(Value.self, forKey: key) ?? standard
+    }
+    self.init()
+    steps = try value(.steps)
+    batch = try value(.batch)
+    accumulate = try added(.accumulate, accumulate)
+    learningRate = try value(.learningRate)
+    schedule = try added(.schedule, schedule)
+    warmup = try added(.warmup, warmup)
+    gamma = try added(.gamma, gamma)
+    stepSize = try added(.stepSize, stepSize)
+    optimiser = try added(.optimiser, optimiser)
+    weightDecay = try added(.weightDecay, optimiser.defaultWeightDecay)
+    momentum = try added(.momentum, momentum)
+    nesterov = try added(.nesterov, nesterov)
+    clippingNorm = try added(.clippingNorm, clippingNorm)
+    clippingValue = try added(.clippingValue, clippingValue)
+    gradientNoise = try added(.gradientNoise, gradientNoise)
+    averaging = try added(.averaging, averaging)
+    seed = try value(.seed)
+    refit = try value(.refit)
+    validationWindows = try value(.validationWindows)
+    patience = try value(.patience)
   }
 }
 

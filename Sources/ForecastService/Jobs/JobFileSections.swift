@@ -28,7 +28,7 @@ enum JobFileSections {
     let contextNode = top["contextLength"]
     let context = reader.integer(contextNode, "contextLength", in: 1...1_000_000)
     let model = refused.contains("model") ? nil : model(top["model"], refused, &reader)
-    let fit = fit(top["training"], refused, &reader)
+    let fit = TrainingSection.read(top["training"], refused, &reader)
     let quantiles = quantiles(top["quantiles"], &reader)
     let catchUp: JobDefinition.CatchUp? = reader.choice(top["catchUp"], "catchUp")
     let overlap: JobDefinition.Overlap? = reader.choice(top["overlap"], "overlap")
@@ -223,7 +223,7 @@ enum JobFileSections {
       return reader.number(node, path, expected: option.expected, where: range.contains)
         .map { .number($0) }
     case .flag:
-      return reader.flag(node, path).map { .flag($0) }
+      return reader.boolean(node, path).map { .flag($0) }
     case .choice(let words):
       return word(node, words).map { .text($0) }
     case .choices(let words):
@@ -237,41 +237,6 @@ enum JobFileSections {
       }
       return .texts(list)
     }
-  }
-
-  private static func fit(
-    _ node: Node?, _ refused: Set<String>, _ reader: inout JobNodeReader
-  ) -> JobDefinition.Fit {
-    var fit = JobDefinition.Fit()
-    guard let node,
-      let entries = reader.mapping(
-        node, "training",
-        keys: [
-          "steps", "batch", "learningRate", "seed", "refit", "warmStart", "validationWindows",
-          "patience",
-        ])
-    else { return fit }
-    fit.steps = reader.integer(entries["steps"], "training.steps", in: 1...1_000_000) ?? fit.steps
-    fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...65_536) ?? fit.batch
-    fit.learningRate =
-      reader.number(
-        entries["learningRate"], "training.learningRate",
-        expected: "a number above 0 and not above 10, such as 1e-3", where: { $0 > 0 && $0 <= 10 })
-      ?? fit.learningRate
-    fit.seed =
-      reader.integer(entries["seed"], "training.seed", in: 0...Int.max).map(UInt64.init) ?? fit.seed
-    if !refused.contains("training.refit") {
-      fit.refit = reader.choice(entries["refit"], "training.refit") ?? fit.refit
-    }
-    if !refused.contains("training.warmStart") {
-      reader.expect("false", entries["warmStart"], "training.warmStart")
-    }
-    fit.validationWindows =
-      reader.integer(entries["validationWindows"], "training.validationWindows", in: 0...1000)
-      ?? fit.validationWindows
-    fit.patience =
-      reader.integer(entries["patience"], "training.patience", in: 1...1_000_000) ?? fit.patience
-    return fit
   }
 
   private static func quantiles(_ node: Node?, _ reader: inout JobNodeReader) -> [Double]? {

@@ -169,17 +169,15 @@ struct JobNodeReader {
   }
 
   /// The plain word true or false.
-  mutating func flag(_ node: Node?, _ path: String) -> Bool? {
+  mutating func boolean(_ node: Node?, _ path: String) -> Bool? {
     guard let node else { return nil }
-    switch Self.plain(node) {
-    case "true": return true
-    case "false": return false
-    default:
+    guard let text = Self.plain(node), let value = Bool(text) else {
       fail(
-        node, "\(path): found \(Self.describe(node)), expected true or false\(Self.quoteHint(node))"
-      )
+        node,
+        "\(path): found \(Self.describe(node)), expected true or false\(Self.quoteHint(node))")
       return nil
     }
+    return value
   }
 
   mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(

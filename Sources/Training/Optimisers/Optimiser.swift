@@ -12,6 +12,9 @@ public enum OptimiserKind: String, Codable, Sendable, CaseIterable {
   case sgd
   /// Duchi, Hazan & Singer 2011.
   case adagrad
+
+  /// 0.01 for `adamw`, as in PyTorch, and none for the others.
+  public var defaultWeightDecay: Double { self == .adamw ? 0.01 : 0 }
 }
 
 /// An optimiser with its state over one flat buffer; a step is one pass over memory.

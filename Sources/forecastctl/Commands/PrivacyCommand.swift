@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import Privacy
+public import Privacy
 import Terminal
 
 /// `forecastctl privacy`: what private training costs. Arithmetic alone, without a database.

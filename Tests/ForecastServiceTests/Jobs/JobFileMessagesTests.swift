@@ -54,6 +54,54 @@ struct JobFileMessagesTests {
         "a.yaml:10:26: training.learningRate: found \"0\", expected a number above 0 and not above 10, such as 1e-3"
       ),
       (
+        "horizon: 28", "horizon: 28\ntraining: {optimiser: adamW}",
+        "a.yaml:10:23: training.optimiser: found \"adamW\", expected one of adam, adamw, radam, sgd, adagrad; did you mean adamw?"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {optimizer: adam}",
+        "a.yaml:10:12: unknown key \"optimizer\" in training; did you mean optimiser?"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {schedule: onecycle}",
+        "a.yaml:10:22: training.schedule: found \"onecycle\", expected one of constant, linear, cosine, one-cycle, step; did you mean one-cycle?"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {averaging: off}",
+        "a.yaml:10:23: training.averaging: found \"off\", expected one of ema, swa, none"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {warmup: 600}",
+        "a.yaml:10:20: training.warmup: found 600, expected at most 500, the steps in all"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {momentum: 0.5}",
+        "a.yaml:10:22: training.momentum: has no effect here; write optimiser: sgd, or remove momentum"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {stepSize: 5}",
+        "a.yaml:10:22: training.stepSize: has no effect here; write schedule: step, or remove stepSize"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {optimiser: sgd, nesterov: yes}",
+        "a.yaml:10:38: training.nesterov: found \"yes\", expected true or false"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {optimiser: sgd, momentum: 0, nesterov: true}",
+        "a.yaml:10:51: training.nesterov: the momentum is 0, expected a momentum above 0"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {clippingNorm: none}",
+        "a.yaml:10:26: training.clippingNorm: found \"none\", expected a number of 0 (none) or more, such as 1"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {gradientNoise: -0.1}",
+        "a.yaml:10:27: training.gradientNoise: found \"-0.1\", expected a number of 0 (none) or more, such as 0.01"
+      ),
+      (
+        "horizon: 28", "horizon: 28\ntraining: {accumulate: 0}",
+        "a.yaml:10:24: training.accumulate: found \"0\", expected a whole number from 1 to 65536"
+      ),
+      (
         "horizon: 28", "horizon: 28\ntraining: {warmStart: no}",
         "a.yaml:10:23: training.warmStart: found \"no\", expected false"
       ),

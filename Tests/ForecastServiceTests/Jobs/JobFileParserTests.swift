@@ -2,6 +2,7 @@ import ForecastService
 import Forecasters
 import Foundation
 import Testing
+import Training
 
 let smallJob = """
   job: store-demand
@@ -81,6 +82,54 @@ struct JobFileParserTests {
     #expect(job.training.validationWindows == 2 && job.training.patience == 3)
     #expect(job.quantiles == [0.1, 0.5, 0.9])
     #expect(job.limits.timeBudget.seconds == 5400 && job.limits.maxSeries == 5)
+  }
+
+  @Test("every key of the training is read, and means what the trainer does")
+  func training() throws {
+    func training(_ text: String) throws -> TrainingConfiguration {
+      try JobFileParser.parse(smallJob + "\ntraining: {\(text)}\n", file: "a.yaml").definition
+        .trainer
+    }
+    var expected = TrainingConfiguration(timeBudgetSeconds: 7200)
+    #expect(try training("") == expected)
+    #expect(try JobFileParser.parse(smallJob, file: "a.yaml").definition.trainer == expected)
+    expected.accumulate = 3
+    (expected.schedule, expected.warmup) = (.oneCycle, 40)
+    (expected.optimiser, expected.weightDecay) = (.adamw, 0.05)
+    (expected.clippingNorm, expected.clippingValue) = (0, 0.5)
+    (expected.gradientNoise, expected.averaging) = (0.3, .swa)
+    #expect(
+      try training(
+        "accumulate: 3, schedule: one-cycle, warmup: 40, optimiser: adamw, weightDecay: 0.05, clippingNorm: 0, clippingValue: 0.5, gradientNoise: 0.3, averaging: swa"
+      ) == expected)
+    var steps = TrainingConfiguration(timeBudgetSeconds: 7200)
+    (steps.schedule, steps.gamma, steps.stepSize) = (.step, 0.5, 9)
+    (steps.optimiser, steps.momentum, steps.nesterov) = (.sgd, 0.8, true)
+    steps.averaging = .none
+    #expect(
+      try training(
+        "schedule: step, gamma: 0.5, stepSize: 9, optimiser: sgd, momentum: 0.8, nesterov: true, averaging: none"
+      ) == steps)
+    for kind in OptimiserKind.allCases {
+      #expect(
+        try training("optimiser: \(kind.rawValue)")
+          == TrainingConfiguration(optimiser: kind, timeBudgetSeconds: 7200))
+    }
+    for kind in ScheduleKind.allCases {
+      #expect(try training("schedule: \(kind.rawValue)").schedule == kind)
+    }
+  }
+
+  @Test("a definition that was stored before a key existed means its default")
+  func olderDefinition() throws {
+    var job = try JobFileParser.parse(smallJob, file: "a.yaml").definition
+    job.training.steps = 77
+    let json = try job.canonicalJSON()
+    let training = try #require(json.firstMatch(of: /"training":{[^}]*}/)).output
+    let older =
+      #""training":{"batch":64,"learningRate":0.002,"patience":10,"refit":"always","seed":1,"steps":77,"validationWindows":1}"#
+    #expect(training.count > older.count)
+    #expect(try JobDefinition(canonicalJSON: json.replacing(training, with: older)) == job)
   }
 
   @Test(
