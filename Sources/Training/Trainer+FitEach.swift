@@ -19,7 +19,7 @@ extension Trainer {
   /// Each fit runs on one thread, whatever the configuration says, and gives the bytes that
   /// ``Trainer/fit(_:on:resume:checkpointing:progress:)`` gives on one thread; the number of threads here
   /// changes nothing but the time. Threads take the next fit when they are free, and keep their memory for
-  /// the next fit of the same forecaster.
+  /// the next fit of the same forecaster. A time budget is that of each fit.
   ///
   /// - Parameter progress: called with the position of the fit after each of its steps, on that fit's
   ///   thread; what it throws ends that fit.

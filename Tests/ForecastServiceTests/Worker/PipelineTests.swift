@@ -132,6 +132,24 @@ struct PipelineTests {
     await service.pool.close()
   }
 
+  @Test("a loss that is not finite fails the run, with job, run, step and series")
+  func notFinite() async throws {
+    let service = try Service()
+    try await service.makeSource()
+    // More than single precision holds, seen from the level before.
+    try await service.database.execute(
+      "UPDATE source SET value = 1e300 * extract(day FROM ts) WHERE series = 's2' AND ts > '2024-02-04'"
+    )
+    try await service.apply(service.job())
+    let run = try await service.run()
+    #expect(run.state == "failed" && run.errorCode == "training", "\(run.errorCode ?? "")")
+    let text = try #require(run.errorText)
+    #expect(
+      text.contains(/job demand, run \d+: .*not finite at step \d+, in series s2/), "\(text)")
+    #expect(try await service.value("SELECT count(*) FROM forecast.publication") == "0")
+    await service.pool.close()
+  }
+
   @Test("a member of forecast_worker that is no superuser can do it all")
   func ordinaryWorker() async throws {
     let service = try Service()
