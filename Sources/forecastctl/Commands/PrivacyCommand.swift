@@ -27,9 +27,14 @@ struct PrivacyCommand: AsyncParsableCommand {
         valueName: "d"))
     var delta: Double
     @Option(
-      help:
-        "pld (privacy loss distributions, tight) or rdp (Rényi divergence, looser).",
-      completion: .list(AccountantKind.allCases.map(\.rawValue)))
+      help: "pld (privacy loss distributions, tight) or rdp (Rényi divergence, looser).",
+      completion: .list(AccountantKind.allCases.map(\.rawValue)),
+      transform: { name in
+        guard let kind = AccountantKind(rawValue: name) else {
+          throw ValidationError("the accountant is '\(name)', expected pld or rdp")
+        }
+        return kind
+      })
     var accountant: AccountantKind = .pld
   }
 
@@ -87,5 +92,3 @@ private enum PrivacyTable {
     Console.current.show(table, as: format)
   }
 }
-
-extension AccountantKind: ExpressibleByArgument {}
