@@ -75,6 +75,11 @@ struct PrivacyCommand: AsyncParsableCommand {
 }
 
 private enum PrivacyTable {
+  /// With as many decimals as show two digits of a small number.
+  private static func number(_ value: Double) -> Cell {
+    .real(value, digits: value > 0 ? min(20, max(2, Int(-log10(value)) + 2)) : 2)
+  }
+
   static func show(
     _ training: PrivacyCommand.Training, _ noiseMultiplier: Double, _ epsilon: Double,
     as format: OutputFormat
@@ -85,8 +90,8 @@ private enum PrivacyTable {
       Column("accountant"),
     ])
     table.append([
-      .real(epsilon, digits: 4), .text("\(training.delta)"),
-      .real(noiseMultiplier, digits: 4), .text("\(training.samplingRate)"),
+      .real(epsilon, digits: 4), number(training.delta),
+      .real(noiseMultiplier, digits: 4), number(training.samplingRate),
       .integer(training.steps), .text(training.accountant.rawValue),
     ])
     Console.current.show(table, as: format)
