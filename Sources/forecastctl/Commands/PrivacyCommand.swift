@@ -27,9 +27,14 @@ struct PrivacyCommand: AsyncParsableCommand {
         valueName: "d"))
     var delta: Double
     @Option(
-      help:
-        "pld (privacy loss distributions, tight) or rdp (Rényi divergence, looser).",
-      completion: .list(AccountantKind.allCases.map(\.rawValue)))
+      help: "pld (privacy loss distributions, tight) or rdp (Rényi divergence, looser).",
+      completion: .list(AccountantKind.allCases.map(\.rawValue)),
+      transform: { name in
+        guard let kind = AccountantKind(rawValue: name) else {
+          throw ValidationError("the accountant is '\(name)', expected pld or rdp")
+        }
+        return kind
+      })
     var accountant: AccountantKind = .pld
   }
 
@@ -70,6 +75,11 @@ struct PrivacyCommand: AsyncParsableCommand {
 }
 
 private enum PrivacyTable {
+  /// With as many decimals as show two digits of a small number.
+  private static func number(_ value: Double) -> Cell {
+    .real(value, digits: value > 0 ? min(20, max(2, Int(-log10(value)) + 2)) : 2)
+  }
+
   static func show(
     _ training: PrivacyCommand.Training, _ noiseMultiplier: Double, _ epsilon: Double,
     as format: OutputFormat
@@ -80,12 +90,10 @@ private enum PrivacyTable {
       Column("accountant"),
     ])
     table.append([
-      .real(epsilon, digits: 4), .text("\(training.delta)"),
-      .real(noiseMultiplier, digits: 4), .text("\(training.samplingRate)"),
+      .real(epsilon, digits: 4), number(training.delta),
+      .real(noiseMultiplier, digits: 4), number(training.samplingRate),
       .integer(training.steps), .text(training.accountant.rawValue),
     ])
     Console.current.show(table, as: format)
   }
 }
-
-extension AccountantKind: ExpressibleByArgument {}
