@@ -32,7 +32,22 @@ public struct Trainer: Sendable {
 
   /// - Throws: `ForecasterError.badConfiguration`.
   func makeMemory(_ forecaster: ForecasterConfiguration) throws -> TrainingMemory {
-    try TrainingMemory(forecaster, threads: min(configuration.threads, configuration.batch))
+    try TrainingMemory(
+      forecaster, threads: min(configuration.threads, configuration.batch),
+      recompute: configuration.recompute)
+  }
+
+  /// Bytes that ``fit(_:on:resume:checkpointing:progress:)`` will take, panel and checkpoints apart: all that is
+  /// planned before the first step.
+  ///
+  /// - Throws: `ForecasterError.badConfiguration`.
+  public func plannedBytes(_ forecaster: ForecasterConfiguration) throws -> Int {
+    let network = try ForecastNetwork<Float>(forecaster)
+    let threads = min(configuration.threads, configuration.batch)
+    let windows = (configuration.batch + threads - 1) / threads
+    let step = network.trainingBytes(windows, recompute: configuration.recompute)
+    // Weights, their average and the best; two moments; gradients of the threads and their sum.
+    return threads * step + (6 + threads) * network.layout.count * MemoryLayout<Float>.stride
   }
 
   /// The same with a valid configuration and memory that was there before.

@@ -9,6 +9,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Micro-batches of a step, whose gradients are added: as one batch of `accumulate` times the windows, in
   /// the memory of one.
   public var accumulate: Int
+  /// Whether activations are computed again for the backward pass in place of being kept: less memory, about
+  /// a third more time.
+  public var recompute: Bool
   /// Peak of the learning rate.
   public var learningRate: Double
   public var schedule: ScheduleKind
@@ -46,7 +49,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var timeBudgetSeconds: Double?
 
   public init(
-    steps: Int = 500, batch: Int = 64, accumulate: Int = 1, learningRate: Double = 2e-3,
+    steps: Int = 500, batch: Int = 64, accumulate: Int = 1, recompute: Bool = false,
+    learningRate: Double = 2e-3,
     schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
     stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double? = nil,
     momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,
@@ -57,6 +61,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     self.steps = steps
     self.batch = batch
     self.accumulate = accumulate
+    self.recompute = recompute
     self.learningRate = learningRate
     self.schedule = schedule
     self.warmup = warmup

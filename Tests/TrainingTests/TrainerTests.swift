@@ -34,6 +34,20 @@ struct TrainerTests {
     for (a, b) in zip(one, two) { expectClose(a.quantiles, b.quantiles, relative: 1e-3) }
   }
 
+  @Test("recomputation plans less memory and fits the same model up to rounding")
+  func recomputation() throws {
+    let panel = Sample.panel(Sample.seasonal(4))
+    var training = quick
+    let kept = try Sample.forecasts(Sample.fit(panel, training).forecaster, panel)
+    var long = Sample.configuration
+    long.contextLength = 400
+    let before = try Trainer(training).plannedBytes(long)
+    training.recompute = true
+    let again = try Sample.forecasts(Sample.fit(panel, training).forecaster, panel)
+    for (a, b) in zip(kept, again) { expectClose(a.quantiles, b.quantiles, relative: 1e-3) }
+    #expect(try Trainer(training).plannedBytes(long) * 2 < before)
+  }
+
   @Test("a noisy seasonal panel is learned: MASE well below that of the seasonal naive")
   func learns() throws {
     let horizon = 4

@@ -22,6 +22,7 @@ extension JobDefinition {
       averaging: training.averaging, seed: training.seed,
       validationWindows: training.validationWindows, patience: training.patience,
       timeBudgetSeconds: Double(limits.timeBudget.seconds))
+    configuration.recompute = training.recompute ?? configuration.recompute
     configuration.gamma = training.gamma ?? configuration.gamma
     configuration.momentum = training.momentum ?? configuration.momentum
     configuration.nesterov = training.nesterov ?? configuration.nesterov

@@ -70,6 +70,8 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     package var batch: Int = 64
     /// Batches whose gradients make one step.
     package var accumulate: Int = 1
+    /// Whether activations are computed again in place of being kept; nil: no.
+    package var recompute: Bool?
     package var learningRate: Double = 2e-3
     package var schedule: ScheduleKind = .cosine
     /// nil: what suits the schedule.
@@ -120,6 +122,7 @@ extension JobDefinition.Fit {
     steps = try value(.steps)
     batch = try value(.batch)
     accumulate = try added(.accumulate, accumulate)
+    recompute = try added(.recompute, recompute)
     learningRate = try value(.learningRate)
     schedule = try added(.schedule, schedule)
     warmup = try added(.warmup, warmup)

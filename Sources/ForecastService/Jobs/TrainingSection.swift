@@ -4,8 +4,8 @@ import Yams
 /// The keys under `training:`.
 enum TrainingSection {
   static let keys = [
-    "steps", "batch", "accumulate", "learningRate", "schedule", "warmup", "gamma", "stepSize",
-    "optimiser", "weightDecay", "momentum", "nesterov", "clippingNorm", "clippingValue",
+    "steps", "batch", "accumulate", "recompute", "learningRate", "schedule", "warmup", "gamma",
+    "stepSize", "optimiser", "weightDecay", "momentum", "nesterov", "clippingNorm", "clippingValue",
     "gradientNoise", "averaging", "seed", "refit", "warmStart", "validationWindows", "patience",
   ]
 
@@ -18,6 +18,7 @@ enum TrainingSection {
     fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...65_536) ?? fit.batch
     fit.accumulate =
       reader.integer(entries["accumulate"], "training.accumulate", in: 1...65_536) ?? fit.accumulate
+    fit.recompute = reader.boolean(entries["recompute"], "training.recompute")
     fit.seed =
       reader.integer(entries["seed"], "training.seed", in: 0...Int.max).map(UInt64.init) ?? fit.seed
     if !refused.contains("training.refit") {

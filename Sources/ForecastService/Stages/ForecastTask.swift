@@ -31,6 +31,13 @@ struct ForecastTask: Sendable {
     try verify(built)
     monitor.report(.read, 1)
 
+    var planned = definition.trainer
+    planned.threads = threads
+    let bytes = try Trainer(planned).plannedBytes(definition.forecaster)
+    await log(
+      .info, .fit,
+      "fitting \(definition.model.kind) on \(threads) thread\(threads == 1 ? "" : "s"): \((Double(bytes) / 1e6).formatted(.number.precision(.fractionLength(0...1)))) MB planned"
+    )
     let result = try await fit(definition, built.trainingPanel)
     await log(
       .info, .fit,

@@ -34,32 +34,59 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     return parameters
   }
 
-  /// The model for a number of windows, in a graph, with the memory it runs in.
+  /// The model for a number of windows as a graph.
+  private struct Model {
+    let inputs: Tensor<Element>
+    let candidates: Tensor<Element>
+    let targets: Tensor<Element>
+    let quantiles: Tensor<Element>
+    let loss: Tensor<Element>
+    let plan: Plan<Element>
+
+    init(_ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool) {
+      let c = network.configuration
+      let graph = Graph<Element>()
+      inputs = graph.input([c.contextLength, count, c.featureCount])
+      candidates = graph.input([count, c.horizon, c.skipCount])
+      targets = graph.input([count, c.horizon])
+      let state =
+        training && recompute
+        ? network.backbone.applyRecomputed(to: inputs).last
+        : network.backbone.apply(to: inputs).last
+      quantiles = network.head.quantiles(of: state, starts: candidates)
+      graph.keep(quantiles)
+      let operation = QuantileLoss<Element>(
+        rows: count, horizon: c.horizon, levels: c.quantiles.map { Element($0) })
+      loss = graph.apply(operation, to: [quantiles, targets])[0]
+      graph.keep(loss)
+      plan = Plan(graph, loss: training ? loss : nil)
+    }
+  }
+
+  /// A model with the memory that it runs in.
   fileprivate final class Program {
     let batch: WindowFeatures.Batch<Element>
     let quantiles: Tensor<Element>
     let loss: Tensor<Element>
     let execution: Execution<Element>
 
-    init(_ network: ForecastNetwork, count: Int, training: Bool, arena: Buffer<Element>) {
-      let c = network.configuration
-      let graph = Graph<Element>()
-      let inputs = graph.input([c.contextLength, count, c.featureCount])
-      let candidates = graph.input([count, c.horizon, c.skipCount])
-      let targets = graph.input([count, c.horizon])
-      quantiles = network.head.quantiles(
-        of: network.backbone.apply(to: inputs).last, starts: candidates)
-      graph.keep(quantiles)
-      let operation = QuantileLoss<Element>(
-        rows: count, horizon: c.horizon, levels: c.quantiles.map { Element($0) })
-      loss = graph.apply(operation, to: [quantiles, targets])[0]
-      graph.keep(loss)
-      execution = Execution(Plan(graph, loss: training ? loss : nil), arena: arena)
+    init(
+      _ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool,
+      arena: Buffer<Element>
+    ) {
+      let model = Model(network, count: count, training: training, recompute: recompute)
+      (quantiles, loss) = (model.quantiles, model.loss)
+      execution = Execution(model.plan, arena: arena)
       batch = WindowFeatures.Batch(
-        count, inputs: { [execution] in execution.input(inputs) },
-        candidates: { [execution] in execution.input(candidates) },
-        targets: { [execution] in execution.input(targets) })
+        count, inputs: { [execution] in execution.input(model.inputs) },
+        candidates: { [execution] in execution.input(model.candidates) },
+        targets: { [execution] in execution.input(model.targets) })
     }
+  }
+
+  /// Bytes that a training step on `count` windows takes beside parameters, gradient and optimiser.
+  public func trainingBytes(_ count: Int, recompute: Bool = false) -> Int {
+    Model(self, count: count, training: true, recompute: recompute).plan.peakBytes
   }
 
   /// Scratch memory of one thread: grows to the largest number of windows it is prepared for, then stays.
@@ -70,13 +97,15 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     }
 
     private let network: ForecastNetwork
+    private let recompute: Bool
     private let arena = Buffer<Element>(0)
     private var programs: [Key: Program] = [:]
     fileprivate var current: Program?
     public let gradient: Buffer<Element>
 
-    fileprivate init(_ network: ForecastNetwork, training: Bool) {
+    fileprivate init(_ network: ForecastNetwork, training: Bool, recompute: Bool) {
       self.network = network
+      self.recompute = recompute
       gradient = Buffer(training ? network.layout.count : 0)
     }
 
@@ -87,7 +116,8 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     public func prepare(_ count: Int, training: Bool) -> WindowFeatures.Batch<Element> {
       let key = Key(count: count, training: training)
       let program =
-        programs[key] ?? Program(network, count: count, training: training, arena: arena)
+        programs[key]
+        ?? Program(network, count: count, training: training, recompute: recompute, arena: arena)
       programs[key] = program
       program.execution.writeConstants()
       current = program
@@ -106,8 +136,12 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     public var peakBytes: Int { current!.execution.plan.peakBytes }
   }
 
-  /// - Parameter training: false leaves out the room for a gradient.
-  public func makeWorkspace(training: Bool) -> Workspace { Workspace(self, training: training) }
+  /// - Parameters:
+  ///   - training: false leaves out the room for a gradient.
+  ///   - recompute: whether training keeps less and computes it again.
+  public func makeWorkspace(training: Bool, recompute: Bool = false) -> Workspace {
+    Workspace(self, training: training, recompute: recompute)
+  }
 
   /// Quantiles of the prepared windows, in `workspace.quantiles`.
   public func predict(parameters: Buffer<Element>, _ workspace: Workspace) {

@@ -13,11 +13,13 @@ final class TrainingMemory {
   let rows: Buffer<Double>
 
   /// - Throws: `ForecasterError.badConfiguration`.
-  init(_ forecaster: ForecasterConfiguration, threads: Int) throws {
+  init(_ forecaster: ForecasterConfiguration, threads: Int, recompute: Bool) throws {
     network = try ForecastNetwork<Float>(forecaster)
     self.threads = threads
     workspaces = Workspaces(
-      (0..<threads).map { [network] _ in network.makeWorkspace(training: true) })
+      (0..<threads).map { [network] _ in
+        network.makeWorkspace(training: true, recompute: recompute)
+      })
     gradient = Buffer(network.layout.count)
     losses = Buffer(threads)
     rows = Buffer(threads)

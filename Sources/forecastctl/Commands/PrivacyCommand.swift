@@ -1,6 +1,6 @@
-public import ArgumentParser
+import ArgumentParser
 import Foundation
-public import Privacy
+import Privacy
 import Terminal
 
 /// `forecastctl privacy`: what private training costs. Arithmetic alone, without a database.

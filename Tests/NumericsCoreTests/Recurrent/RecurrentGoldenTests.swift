@@ -10,6 +10,14 @@ struct RecurrentGoldenTests {
   static let fixtures = try? LayerFixture.all {
     $0.weights["W_hh_l0"] != nil
       || ($0.weights["U"] != nil && $0.name.hasPrefix("gru_reset_before"))
+      || Self.isHeadwiseLSTM($0)
+  }
+
+  /// LSTMs with block-diagonal recurrent weights `[head, gate, out, in]`, gates i f g o, as FlashRNN lays them
+  /// out; the sLSTM has the same shapes and more states.
+  private static func isHeadwiseLSTM(_ fixture: LayerFixture) -> Bool {
+    fixture.weights["R"]?.shape.count == 4 && fixture.weights["R"]?.shape[1] == 4
+      && fixture.outputs["n"] == nil && fixture.outputs["m"] == nil && fixture.outputs["y"] != nil
   }
 
   @Test("outputs, states, loss and gradients", arguments: fixtures ?? [])
@@ -32,10 +40,18 @@ struct RecurrentGoldenTests {
       for (name, tensor) in fixture.weights.merging(fixture.inputs, uniquingKeysWith: { $1 }) {
         inputs[name] = graph.input(Shape(tensor.shape), differentiable: true)
       }
+      for (name, tensor) in fixture.initial {
+        inputs[Self.initial + name] = graph.input(Shape(tensor.shape), differentiable: true)
+      }
     }
 
+    static var initial: String { "initial " }
+
     func numbers(_ name: String) throws -> [Double] {
-      try #require(fixture.weights[name] ?? fixture.inputs[name]).data
+      if name.hasPrefix(Self.initial) {
+        return try #require(fixture.initial[String(name.dropFirst(Self.initial.count))]).data
+      }
+      return try #require(fixture.weights[name] ?? fixture.inputs[name]).data
     }
 
     func weight(_ name: String) throws -> Tensor<Element> { try #require(inputs[name], "\(name)") }
@@ -64,6 +80,22 @@ struct RecurrentGoldenTests {
         cell, weights, initial: builder.inputs["h0"].map { RecurrentState(h: $0) })
       y = builder.exchanged(outputs)
       results["h_n"] = state.h
+    } else if Self.isHeadwiseLSTM(fixture) {
+      let (w, r) = (try builder.weight("W"), try builder.weight("R"))
+      let (width, heads, block) = (w.shape[1], r.shape[0], r.shape[2])
+      let cell = RecurrentCell(.lstm, inputs: w.shape[2], width: width, heads: heads)
+      let weights = RecurrentWeights(
+        input: w.reshaped([4 * width, w.shape[2]]).exchanged(axis: 0),
+        // [head, gate, out, in] as [head, in, gate, out].
+        recurrent: r.reshaped([heads, 4 * block, block]).exchanged(axis: 1),
+        bias: try builder.weight("b").reshaped([4 * width]))
+      let initial = builder.inputs["initial y"].map {
+        RecurrentState(h: $0, c: builder.inputs["initial c"])
+      }
+      let (outputs, state) = builder.exchanged(x).recurrent(cell, weights, initial: initial)
+      y = builder.exchanged(outputs)
+      (results["y"], results["c"]) = (state.h, state.c)
+      (results["h_n"], results["c_n"]) = (state.h, state.c)
     } else {
       var mask: Tensor<Element>?
       if let lengths = lengths(fixture, batch: B) {
