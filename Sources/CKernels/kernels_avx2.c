@@ -15,7 +15,7 @@
 #define BITS int32_t
 #define LANES 8
 #define IS_DOUBLE 0
-#define SQRT __builtin_sqrtf
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f32_avx2
 #define TYPED(x) x##_f32
 #define ROWS 3
@@ -25,7 +25,7 @@
 #define BITS int64_t
 #define LANES 4
 #define IS_DOUBLE 1
-#define SQRT __builtin_sqrt
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f64_avx2
 #define TYPED(x) x##_f64
 #define ROWS 3

@@ -16,7 +16,7 @@
 #define BITS int32_t
 #define LANES 16
 #define IS_DOUBLE 0
-#define SQRT __builtin_sqrtf
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f32_avx512
 #define TYPED(x) x##_f32
 #define ROWS 6
@@ -26,7 +26,7 @@
 #define BITS int64_t
 #define LANES 8
 #define IS_DOUBLE 1
-#define SQRT __builtin_sqrt
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f64_avx512
 #define TYPED(x) x##_f64
 #define ROWS 6

@@ -17,7 +17,7 @@
 #define BITS int32_t
 #define LANES 4
 #define IS_DOUBLE 0
-#define SQRT __builtin_sqrtf
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f32_portable
 #define TYPED(x) x##_f32
 #define ROWS PORTABLE_ROWS
@@ -27,7 +27,7 @@
 #define BITS int64_t
 #define LANES 2
 #define IS_DOUBLE 1
-#define SQRT __builtin_sqrt
+#define SQRT __builtin_elementwise_sqrt
 #define NAME(x) x##_f64_portable
 #define TYPED(x) x##_f64
 #define ROWS PORTABLE_ROWS
