@@ -11,7 +11,7 @@ DESTDIR ?=
 BIN := .build/release
 SOURCES := Package.swift Sources Tests Benchmarks
 
-.PHONY: help setup swift build test test-golden check demo bench bench-peers db schema-golden format lint install clean
+.PHONY: help setup swift build test test-golden test-sanitized check demo bench bench-peers db schema-golden format lint install clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ test-golden: setup ## check golden values; FORECAST_FIXTURES=DIR reads every fil
 	@$(SWIFT) build -c release --build-tests
 	@$(SWIFT) test -c release --skip-build --disable-xctest --filter 'Golden'
 
+test-sanitized: setup ## the tests of the numerics under the address sanitizer, in .build/address
+	@$(SWIFT) build -c release --build-tests --sanitize address --scratch-path .build/address
+	@ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release --skip-build --disable-xctest --sanitize address \
+	  --scratch-path .build/address --filter '^(NumericsCore|Forecasters|Training|Privacy)Tests' 2>&1 | \
+	  { grep --line-buffered -v '^◇ ' || true; }
+
 check: lint test ## what CI runs: formatting, tests, no compiler warning
 	@! grep -E '/(Sources|Tests)/.*warning:' .build/build.log || \
 	  { echo "Compiler warnings in our own code, see above." >&2; exit 1; }
@@ -50,11 +56,13 @@ demo: build ## from nothing to forecasts in SQL, on the data in jobs/demo
 	@jobs/demo/demo.sh
 
 bench: build ## run the benchmarks
+	@Benchmarks/layers
+	@Benchmarks/blocks
 	@Benchmarks/run
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
 	@mkdir -p .build && python3 -m venv .build/peers
-	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast
+	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db
