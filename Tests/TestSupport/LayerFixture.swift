@@ -1,4 +1,5 @@
 import Foundation
+package import Testing
 
 /// Golden values of a layer: weights, inputs, results, final state, loss and gradients, in double precision,
 /// from an independent implementation.
@@ -105,5 +106,24 @@ package struct LayerFixture: Decodable, Sendable {
         else { return nil }
         return accept(fixture) ? fixture : nil
       }
+  }
+}
+
+extension LayerFixture {
+  /// Records an issue where numbers are further from a tensor of the file than a bound.
+  package func compare<Element: BinaryFloatingPoint>(
+    _ actual: UnsafePointer<Element>, _ expected: Tensor, _ bound: Bound, _ what: String,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let largest = expected.data.reduce(0) { max($0, abs($1)) }
+    var difference = 0.0
+    for (k, number) in expected.data.enumerated() {
+      let distance = abs(Double(actual[k]) - number)
+      difference = distance.isNaN ? .infinity : max(difference, distance)
+    }
+    #expect(
+      difference <= bound.rel * largest + bound.abs,
+      "\(name) \(Element.self) \(what): \(difference) of \(largest)",
+      sourceLocation: sourceLocation)
   }
 }

@@ -166,7 +166,8 @@ struct ParaRNNGoldenTests {
     let none = Buffer<Element>(1)
     execution.forward(parameters: none.base)
     for result in results {
-      compare(execution.value(result.tensor), result.expected, tolerance.forward, result.name)
+      fixture.compare(
+        execution.value(result.tensor), result.expected, tolerance.forward, result.name)
     }
     if losses.count == 1, let expected = fixture.loss {
       expectClose(
@@ -178,17 +179,7 @@ struct ParaRNNGoldenTests {
       guard losses.count == 1 || fixture.weights[name] != nil else { continue }
       let input = try #require(inputs[name], "\(name)")
       let gradient = try #require(execution.gradient(input), "gradient of \(name)")
-      compare(gradient, expected, tolerance.grad, "gradient of \(name)")
+      fixture.compare(gradient, expected, tolerance.grad, "gradient of \(name)")
     }
-  }
-
-  private func compare<Element: Real>(
-    _ actual: UnsafePointer<Element>, _ expected: LayerFixture.Tensor, _ bound: LayerFixture.Bound,
-    _ name: String
-  ) {
-    let largest = expected.data.map { abs($0) }.max() ?? 0
-    expectClose(
-      expected.data.indices.map { Double(actual[$0]) }, expected.data,
-      absolute: bound.rel * largest + bound.abs, "\(name)")
   }
 }

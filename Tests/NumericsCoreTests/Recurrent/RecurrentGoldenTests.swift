@@ -144,10 +144,10 @@ struct RecurrentGoldenTests {
     }
     let none = Buffer<Element>(1)
     execution.forward(parameters: none.base)
-    compare(execution.value(y), try #require(fixture.outputs["y"]), tolerance.forward, "y")
+    fixture.compare(execution.value(y), try #require(fixture.outputs["y"]), tolerance.forward, "y")
     for (name, expected) in fixture.final {
       let result = try #require(results[name], "\(name)")
-      compare(execution.value(result), expected, tolerance.forward, name)
+      fixture.compare(execution.value(result), expected, tolerance.forward, name)
     }
     let expectedLoss = try #require(fixture.loss)
     #expect(
@@ -157,7 +157,7 @@ struct RecurrentGoldenTests {
     for (name, expected) in fixture.grads {
       let input = try #require(builder.inputs[name], "\(name)")
       let gradient = try #require(execution.gradient(input), "gradient of \(name)")
-      compare(gradient, expected, tolerance.grad, "gradient of \(name)")
+      fixture.compare(gradient, expected, tolerance.grad, "gradient of \(name)")
     }
     #expect(!fixture.grads.isEmpty)
   }
@@ -203,21 +203,6 @@ struct RecurrentGoldenTests {
     let numbers = notes[start.upperBound...].prefix { $0 != "]" }.split(separator: ",")
       .compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
     return numbers.count == batch ? numbers : nil
-  }
-
-  private func compare<Element: Real>(
-    _ actual: UnsafePointer<Element>, _ expected: LayerFixture.Tensor, _ bound: LayerFixture.Bound,
-    _ name: String
-  ) {
-    let largest = expected.data.reduce(0) { max($0, abs($1)) }
-    var difference = 0.0
-    for (k, number) in expected.data.enumerated() {
-      let distance = abs(Double(actual[k]) - number)
-      difference = distance.isNaN ? .infinity : max(difference, distance)
-    }
-    #expect(
-      difference <= bound.rel * largest + bound.abs,
-      "\(Element.self) \(name): \(difference) of \(largest)")
   }
 }
 

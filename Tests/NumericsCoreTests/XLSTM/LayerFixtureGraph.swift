@@ -36,11 +36,11 @@ final class LayerFixtureGraph<Element: Real> {
     let none = Buffer<Element>(1)
     execution.forward(parameters: none.base)
     for (name, result) in results {
-      compare(
+      fixture.compare(
         execution.value(result), try #require(fixture.outputs[name]), tolerance.forward, name)
     }
     for (name, state) in states {
-      compare(
+      fixture.compare(
         execution.value(state), try #require(fixture.final[name]), tolerance.forward,
         "final \(name)")
     }
@@ -52,22 +52,7 @@ final class LayerFixtureGraph<Element: Real> {
     for (name, expected) in fixture.grads {
       let input = try tensor(name)
       let gradient = try #require(execution.gradient(input), "gradient of \(name)")
-      compare(gradient, expected, tolerance.grad, "gradient of \(name)")
+      fixture.compare(gradient, expected, tolerance.grad, "gradient of \(name)")
     }
-  }
-
-  private func compare(
-    _ actual: UnsafePointer<Element>, _ expected: LayerFixture.Tensor, _ bound: LayerFixture.Bound,
-    _ name: String
-  ) {
-    let largest = expected.data.reduce(0) { max($0, abs($1)) }
-    var difference = 0.0
-    for (k, number) in expected.data.enumerated() {
-      let distance = abs(Double(actual[k]) - number)
-      difference = distance.isNaN ? .infinity : max(difference, distance)
-    }
-    #expect(
-      difference <= bound.rel * largest + bound.abs,
-      "\(Element.self) \(name): \(difference) of \(largest)")
   }
 }
