@@ -40,7 +40,8 @@ test: setup ## run all tests, those that need a database included
 
 test-golden: setup ## check golden values; FORECAST_FIXTURES=DIR reads every file of that folder
 	@$(SWIFT) build -c release --build-tests
-	@$(SWIFT) test -c release --skip-build --disable-xctest --filter 'Golden'
+	@$(SWIFT) test -c release --skip-build --disable-xctest \
+	  --filter 'fixture:|Golden|AccountantTests|CalibrationTests'
 
 test-sanitized: setup ## the tests of the numerics under the address sanitizer, in .build/address
 	@$(SWIFT) build -c release --build-tests --sanitize address --scratch-path .build/address

@@ -81,6 +81,11 @@ package struct LayerFixture: Decodable, Sendable {
     tolerance = try container.decode(Tolerances.self, forKey: .tolerance)
   }
 
+  /// Whether `FORECAST_FIXTURES` names a folder, which need not hold every kind of file.
+  package static var isElsewhere: Bool {
+    !(ProcessInfo.processInfo.environment["FORECAST_FIXTURES"] ?? "").isEmpty
+  }
+
   /// All files of the folder that `FORECAST_FIXTURES` names, else of the folder `Golden` of the calling test
   /// target, that `accept` takes.
   package static func all(

@@ -27,7 +27,7 @@ struct RecurrentGoldenTests {
   }
 
   @Test("there are files to check")
-  func present() { #expect(!(Self.fixtures ?? []).isEmpty) }
+  func present() { #expect(LayerFixture.isElsewhere || (!(Self.fixtures ?? []).isEmpty)) }
 
   /// The graph of a fixture with every tensor of the file as a differentiable input.
   private final class Builder<Element: Real> {

@@ -8,7 +8,10 @@ struct LegendreTests {
   static let memories = try? LayerFixture.all { $0.outputs["impulse_response"] != nil }
 
   @Test("there are files to check")
-  func present() { #expect(!(Self.cells ?? []).isEmpty && !(Self.memories ?? []).isEmpty) }
+  func present() {
+    #expect(
+      LayerFixture.isElsewhere || (!(Self.cells ?? []).isEmpty && !(Self.memories ?? []).isEmpty))
+  }
 
   private func memory(_ fixture: LayerFixture) throws -> LegendreMemory {
     LegendreMemory(

@@ -19,7 +19,7 @@ struct SLSTMGoldenTests {
   }
 
   @Test("there are files to check")
-  func present() { #expect(!(Self.fixtures ?? []).isEmpty) }
+  func present() { #expect(LayerFixture.isElsewhere || (!(Self.fixtures ?? []).isEmpty)) }
 
   private func check<Element: Real>(
     _ fixture: LayerFixture, _ tolerance: LayerFixture.Tolerance, _ type: Element.Type
