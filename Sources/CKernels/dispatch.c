@@ -70,10 +70,6 @@ void ck_shift(int type, size_t n, double shift, void *inout) { CALL(shift, n, sh
 
 void ck_add(int type, size_t n, const void *in, void *inout) { CALL(add, n, in, inout); }
 
-void ck_sigmoid_tanh(int type, size_t n, const void *a, const void *b, void *out) {
-  CALL(sigmoid_tanh, n, a, b, out);
-}
-
 void ck_broadcast(int type, size_t rows, size_t width, const void *row, void *out) {
   CALL(broadcast, rows, width, row, out);
 }
@@ -118,16 +114,8 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
   CALL(few_rows, rows, inner, columns, x, w, y, adds);
 }
 
-double ck_sum(int type, size_t n, const void *in) {
-  return type == CK_DOUBLE ? table->f64.sum(n, in) : table->f32.sum(n, in);
-}
-
 double ck_sum_of_squares(int type, size_t n, const void *in) {
   return type == CK_DOUBLE ? table->f64.sum_of_squares(n, in) : table->f32.sum_of_squares(n, in);
-}
-
-double ck_max(int type, size_t n, const void *in) {
-  return type == CK_DOUBLE ? table->f64.max(n, in) : table->f32.max(n, in);
 }
 
 void ck_optimise(int type, const struct ck_optimiser *optimiser, size_t n, void *parameters,

@@ -21,7 +21,6 @@
   X(REAL, void, fill, (size_t, REAL, REAL *, int)) \
   X(REAL, void, shift, (size_t, REAL, REAL *)) \
   X(REAL, void, add, (size_t, const REAL *, REAL *)) \
-  X(REAL, void, sigmoid_tanh, (size_t, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, broadcast, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, column_sums, (size_t, size_t, const REAL *, REAL *)) \
   X(REAL, void, row_sums, (size_t, size_t, REAL, const REAL *, REAL *)) \
@@ -35,9 +34,7 @@
     (size_t, size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, \
      REAL *)) \
   X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
-  X(REAL, double, sum, (size_t, const REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
-  X(REAL, REAL, max, (size_t, const REAL *)) \
   X(REAL, void, optimise, \
     (const struct ck_optimiser *, size_t, REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, double, clip, (size_t, REAL, REAL *)) \

@@ -55,8 +55,6 @@ void ck_scale(int type, size_t n, double scale, const void *in, void *out, int a
 void ck_fill(int type, size_t n, double value, void *out, int adds);
 void ck_shift(int type, size_t n, double shift, void *inout);
 void ck_add(int type, size_t n, const void *in, void *inout);
-// out = sigmoid(a) tanh(b), with one division for both.
-void ck_sigmoid_tanh(int type, size_t n, const void *a, const void *b, void *out);
 
 // Rows and columns.
 
@@ -85,10 +83,7 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
 
 // Reductions, in double.
 
-double ck_sum(int type, size_t n, const void *in);
 double ck_sum_of_squares(int type, size_t n, const void *in);
-// NaN if any is NaN; -infinity for n = 0.
-double ck_max(int type, size_t n, const void *in);
 
 // Optimisers.
 
