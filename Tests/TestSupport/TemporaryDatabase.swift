@@ -104,10 +104,20 @@ package struct TemporaryDatabaseTrait: TestTrait, SuiteTrait, TestScoping {
 
   package var isRecursive: Bool { true }
 
+  /// All tests of a process start at once; that many connections and fits on few cores would have some wait
+  /// for longer than a client waits for a server.
+  private static let gate = Gate(max(4, 3 * ProcessInfo.processInfo.activeProcessorCount))
+
   package func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
     guard testCase != nil else { return try await function() }
+    // A test inside another's scope has passed the gate.
+    guard TemporaryDatabase.current == nil else { return try await run(function) }
+    try await Self.gate.pass { try await run(function) }
+  }
+
+  private func run(_ function: @Sendable () async throws -> Void) async throws {
     try await TemporaryDatabase.with(template) { database in
       try await TemporaryDatabase.$current.withValue(database, operation: function)
     }

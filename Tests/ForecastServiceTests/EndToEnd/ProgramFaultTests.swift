@@ -132,7 +132,7 @@ struct ProgramFaultTests {
   func restarted(how: TemporaryServer.Shutdown) async throws {
     let server = try await TemporaryServer.launch()
     let address = server.address
-    try await prepare(server, steps: 6000)
+    try await prepare(server, steps: 40_000)
     let daemon = try Programs(address).start("forecastd", ["serve", "--lease", "5"])
     try await server.execute("SELECT forecast.run_now('demand', '2024-02-29')")
     try await waitUntil("SELECT stage = 'fit' FROM forecast.run", at: address)
@@ -154,7 +154,7 @@ struct ProgramFaultTests {
   @Test("a database lost for good ends run --wait with 69; the run is completed later, once")
   func lost() async throws {
     let server = try await TemporaryServer.launch()
-    try await prepare(server, steps: 20_000)
+    try await prepare(server, steps: 40_000)
     let programs = Programs(server.address)
     let waiting = try programs.start(
       "forecastctl", ["run", "demand", "--cutoff", "2024-02-29", "--wait"])
@@ -188,7 +188,7 @@ struct ProgramFaultTests {
   func diskFull() async throws {
     let server = try await TemporaryServer.launch(diskMegabytes: 128)
     let disk = try #require(server.disk)
-    try await prepare(server, steps: 20_000)
+    try await prepare(server, steps: 40_000)
     let programs = Programs(server.address)
     let daemon = try programs.start("forecastd", ["serve", "--lease", "3"])
     try await server.execute(
@@ -234,7 +234,7 @@ struct ProgramFaultTests {
 
   @Test("once that may finish its run leaves the others waiting, and says so")
   func onceDrained() async throws {
-    let (service, programs) = try await prepared(steps: 8000)
+    let (service, programs) = try await prepared(steps: 40_000)
     let once = try programs.start("forecastd", ["once"])
     #expect(try await once.end().status == 0, "nothing was due")
     _ = try await service.value(
