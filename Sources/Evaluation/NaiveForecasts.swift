@@ -1,27 +1,3 @@
-/// Repeats the last season: the forecast to beat.
-public enum SeasonalNaive {
-  /// The newest observation of the phase of every step ahead; for a phase that was never observed, the
-  /// newest observation of all.
-  ///
-  /// - Parameters:
-  ///   - history: oldest first, NaN where missing.
-  ///   - seasonality: steps of a season; 1 repeats the last observation.
-  /// - Returns: `horizon` values, or nil where nothing was observed.
-  public static func forecast(
-    _ history: some RandomAccessCollection<Double>, seasonality: Int, horizon: Int
-  ) -> [Double]? {
-    precondition(seasonality >= 1 && horizon >= 1)
-    guard let last = history.last(where: { !$0.isNaN }) else { return nil }
-    let newestFirst = Array(history.reversed())
-    let season = (0..<seasonality).map { ahead -> Double in
-      // Step `ahead` has the phase of the observation `seasonality - 1 - ahead` steps before the last.
-      stride(from: seasonality - 1 - ahead, to: newestFirst.count, by: seasonality).lazy
-        .map { newestFirst[$0] }.first { !$0.isNaN } ?? last
-    }
-    return (0..<horizon).map { season[$0 % seasonality] }
-  }
-}
-
 /// The benchmark of the M4 competition (Makridakis et al. 2020): the last value of the series without its
 /// season, times the season, where a test finds one.
 public enum Naive2 {

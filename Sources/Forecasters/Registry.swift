@@ -1,37 +1,4 @@
-public import NumericsCore
-
-/// An architecture as its folder declares it, once: job files, `forecastctl models`, checkpoints and the
-/// conformance suite read the declaration.
-public protocol Architecture: Sendable {
-  /// What a job file says (`model: {kind: …}`).
-  static var kind: String { get }
-  /// One sentence for `forecastctl models`.
-  static var help: String { get }
-  /// Key in docs/references.md.
-  static var reference: String { get }
-  /// Arithmetic of a forward pass over one series: `T` steps, width `D`, state size `N`.
-  static var time: String { get }
-  /// Numbers that a stream carries from step to step.
-  static var memory: String { get }
-  /// What can be chosen beside `hidden`, `layers` and `dropout`.
-  static var options: [ModelOption] { get }
-
-  /// What options have to fulfil together.
-  ///
-  /// - Throws: `ForecasterError.badConfiguration`.
-  static func validate(_ configuration: ForecasterConfiguration) throws
-
-  /// Makes the backbone of a validated configuration for `inputs` numbers a step, and adds its parameters to
-  /// `layout`.
-  static func makeBackbone<Element: Real>(
-    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
-  ) -> any Backbone<Element>
-}
-
-extension Architecture {
-  public static var options: [ModelOption] { [] }
-  public static func validate(_ configuration: ForecasterConfiguration) throws {}
-}
+package import NumericsCore
 
 /// All architectures.
 public enum Registry {
@@ -49,19 +16,28 @@ public enum Registry {
     SLSTMArchitecture.self,
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
+    SeasonalNaiveArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }
+
+  /// Whether a forecaster of this kind has weights that are fitted to a panel.
+  public static func isNetwork(_ kind: String) -> Bool {
+    entry(kind) is any NetworkArchitecture.Type
+  }
 
   public static func entry(_ kind: String) -> (any Architecture.Type)? {
     entries.first { $0.kind == kind }
   }
 
+  /// The backbone of a validated configuration.
+  ///
+  /// - Precondition: the kind is that of a `BackboneArchitecture`.
   package static func backbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    guard let entry = entry(configuration.kind) else {
-      preconditionFailure("kind \(configuration.kind) was not validated")
+    guard let entry = entry(configuration.kind) as? any BackboneArchitecture.Type else {
+      preconditionFailure("\(configuration.kind) is no backbone")
     }
     return entry.makeBackbone(configuration, inputs: inputs, layout: &layout)
   }

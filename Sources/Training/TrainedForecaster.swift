@@ -2,8 +2,8 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 public import Forecasters
-import Foundation
 import NumericsCore
+import Synchronization
 
 /// A forecaster with its weights: predicts, and becomes bytes and back.
 public struct TrainedForecaster: Sendable, Equatable {
@@ -39,51 +39,39 @@ public struct TrainedForecaster: Sendable, Equatable {
   public func predict(
     _ panel: Panel, threads: Int, _ body: (SeriesForecast) throws -> Void
   ) throws {
-    let network = try ForecastNetwork<Float>(configuration)
-    let weights = Buffer(parameters)
+    let predictor: any PanelPredictor =
+      if let entry = Registry.entry(configuration.kind) as? any SeriesArchitecture.Type {
+        try SeriesPredictor(entry, configuration, panel, threads: threads)
+      } else {
+        try NetworkPredictor(configuration, parameters, panel, threads: threads)
+      }
     let H = configuration.horizon
     let Q = configuration.quantiles.count
-    // As many rows at a time as keep a thread's activations near 32 MB.
-    let rowBytes = configuration.contextLength * configuration.hidden * 7 * configuration.layers * 4
-    let rows = min(256, max(1, (32 << 20) / max(rowBytes, 1)))
-    let threads = max(1, min(threads, (panel.count + rows - 1) / rows))
-    let workspaces = PredictionWorkspaces(
-      (0..<threads).map { _ in network.makeWorkspace(training: false) })
-    let quantiles = Buffer<Double>(threads * rows * H * Q)
+    let (rows, threads) = (predictor.rows, predictor.threads)
+    let quantiles = SharedBuffer(Buffer<Double>(threads * rows * H * Q))
     let means = Buffer<Double>(threads * rows * H)
     let weightsOfMean = Self.meanWeights(levels: configuration.quantiles)
+    let failure = Mutex<(any Error)?>(nil)
     for start in stride(from: 0, to: panel.count, by: threads * rows) {
       parallel(count: threads) { thread in
         let first = start + thread * rows
         let count = min(rows, panel.count - first)
         guard count > 0 else { return }
-        let workspace = workspaces[thread]
-        let batch = workspace.prepare(count, training: false)
-        panel.values.withUnsafeBufferPointer { values in
-          for row in 0..<count {
-            let range = panel.range(of: first + row)
-            network.features.fill(
-              batch, row: row, values: UnsafeBufferPointer(rebasing: values[range]),
-              firstOrdinal: panel.firstOrdinals[first + row], clock: panel.clock, end: range.count)
-          }
-        }
-        network.predict(parameters: weights, workspace)
-        let scaled = workspace.quantiles
-        for row in 0..<count {
-          let scaler = batch.scalers[row]
-          for h in 0..<H {
-            let at = ((thread * rows + row) * H + h) * Q
-            var mean = 0.0
-            for q in 0..<Q {
-              let value = scaler.unscaled(Double(scaled[(row * H + h) * Q + q]))
-              quantiles[at + q] = value
-              mean += weightsOfMean[q] * value
-            }
-            means[(thread * rows + row) * H + h] = mean
-          }
+        do {
+          try predictor.predict(
+            thread, first..<(first + count), into: quantiles.base + thread * rows * H * Q)
+        } catch {
+          failure.withLock { $0 = $0 ?? error }
         }
       }
+      if let error = failure.withLock({ $0 }) { throw error }
       for row in 0..<min(threads * rows, panel.count - start) {
+        for h in 0..<H {
+          let q = quantiles.base + (row * H + h) * Q
+          var mean = 0.0
+          for k in 0..<Q { mean += weightsOfMean[k] * q[k] }
+          means[row * H + h] = mean
+        }
         try body(
           SeriesForecast(
             series: start + row,
@@ -107,9 +95,9 @@ public struct TrainedForecaster: Sendable, Equatable {
   }
 }
 
-// Unchecked: each thread uses the workspace of its number only.
-private struct PredictionWorkspaces: @unchecked Sendable {
-  private let all: [ForecastNetwork<Float>.Workspace]
-  init(_ all: [ForecastNetwork<Float>.Workspace]) { self.all = all }
-  subscript(thread: Int) -> ForecastNetwork<Float>.Workspace { all[thread] }
+/// Threads write to places of their own.
+private struct SharedBuffer: @unchecked Sendable {
+  private let buffer: Buffer<Double>
+  init(_ buffer: Buffer<Double>) { self.buffer = buffer }
+  var base: UnsafeMutablePointer<Double> { buffer.base }
 }

@@ -43,6 +43,9 @@ extension Trainer {
         let fit = fits[number]
         let result = Result<TrainingResult, any Error> {
           try trainer.configuration.validate()
+          guard Registry.isNetwork(fit.forecaster.kind) else {
+            return try trainer.fit(fit.forecaster, on: fit.panel)
+          }
           if memory?.network.configuration != fit.forecaster {
             memory = try trainer.makeMemory(fit.forecaster)
           }

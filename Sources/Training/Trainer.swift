@@ -25,6 +25,10 @@ public struct Trainer: Sendable {
     progress: (TrainingProgress) throws -> Void = { _ in }
   ) throws -> TrainingResult {
     try configuration.validate()
+    try forecaster.validate()
+    if !Registry.isNetwork(forecaster.kind) {
+      return TrainingResult(nothingFitted: forecaster)
+    }
     let memory = try makeMemory(forecaster)
     return try fit(
       on: panel, memory, resume: resume, checkpointing: checkpointing, progress: progress)
@@ -42,6 +46,8 @@ public struct Trainer: Sendable {
   ///
   /// - Throws: `ForecasterError.badConfiguration`.
   public func plannedBytes(_ forecaster: ForecasterConfiguration) throws -> Int {
+    try forecaster.validate()
+    if !Registry.isNetwork(forecaster.kind) { return 0 }
     let network = try ForecastNetwork<Float>(forecaster)
     let threads = min(configuration.threads, configuration.batch)
     let windows = (configuration.batch + threads - 1) / threads
@@ -84,11 +90,21 @@ public struct TrainingResult: Sendable {
   public let steps: Int
   /// Mean quantile loss on the held-out windows, scaled; nil without held-out windows.
   public let validationLoss: Double?
-  /// Mean training loss of the last twentieth of the steps.
-  public let trainingLoss: Double
+  /// Mean training loss of the last twentieth of the steps; nil where nothing was fitted.
+  public let trainingLoss: Double?
   public let windows: Int
   public let retries: Int
   /// Of all attempts, and of what came before a resumption.
   public let seconds: Double
   public let stoppedByTimeBudget: Bool
+}
+
+extension TrainingResult {
+  /// Of a forecaster that fits each series when it forecasts.
+  init(nothingFitted forecaster: ForecasterConfiguration) {
+    self.init(
+      forecaster: TrainedForecaster(configuration: forecaster, parameters: []), bestStep: 0,
+      steps: 0, validationLoss: nil, trainingLoss: nil, windows: 0, retries: 0, seconds: 0,
+      stoppedByTimeBudget: false)
+  }
 }

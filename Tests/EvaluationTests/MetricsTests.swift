@@ -2,6 +2,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import Evaluation
+import Forecasters
 import TestSupport
 import Testing
 

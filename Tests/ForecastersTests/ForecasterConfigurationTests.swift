@@ -77,7 +77,7 @@ struct ForecasterConfigurationTests {
     }
   }
 
-  @Test("every registered kind has help, a reference and a network", arguments: Registry.kinds)
+  @Test("every registered kind has help, a reference and what forecasts", arguments: Registry.kinds)
   func registry(kind: String) throws {
     let entry = try #require(Registry.entry(kind))
     #expect(entry.kind == kind)
@@ -86,7 +86,13 @@ struct ForecasterConfigurationTests {
     #expect(entry.reference.allSatisfy { $0.isLowercase || $0.isNumber })
     var configuration = Self.good
     configuration.kind = kind
-    #expect(try ForecastNetwork<Float>(configuration).layout.count > 0)
+    if Registry.isNetwork(kind) {
+      #expect(try ForecastNetwork<Float>(configuration).layout.count > 0)
+    } else {
+      #expect(throws: ForecasterError.self) { try ForecastNetwork<Float>(configuration) }
+      let series = try #require(entry as? any SeriesArchitecture.Type)
+      #expect(try series.makeForecaster(configuration).batch > 0)
+    }
     #expect(Registry.kinds.filter { $0 == kind }.count == 1)
   }
 

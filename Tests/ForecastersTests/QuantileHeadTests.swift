@@ -12,7 +12,7 @@ struct QuantileHeadTests {
 
   /// A head alone, with numbers of a seed times `size`.
   private final class Setup<Element: Real> {
-    let (B, D, H) = (4, 5, 3)
+    let (B, H) = (4, 3)
     let Q: Int
     let parameters: Buffer<Element>
     let execution: Execution<Element>
@@ -23,16 +23,16 @@ struct QuantileHeadTests {
         contextLength: 8, horizon: H, quantiles: levels, seasonality: seasons)
       Q = levels.count
       var layout = ParameterLayout()
-      let head = QuantileHead<Element>(width: D, configuration: configuration, layout: &layout)
+      let head = QuantileHead<Element>(configuration, layout: &layout)
       let graph = Graph<Element>()
-      let state = graph.input([B, D])
+      let raw = graph.input([B, H * Q])
       let starts = graph.input([B, H, configuration.skipCount])
-      quantiles = head.quantiles(of: state, starts: starts)
+      quantiles = head.quantiles(of: raw, starts: starts)
       graph.keep(quantiles)
       execution = Execution(Plan(graph))
       var random = SeededGenerator(seed: 12)
       parameters = Buffer(random.normals(layout.count).map { Element($0) * size })
-      for input in [state, starts] {
+      for input in [raw, starts] {
         for (k, number) in random.normals(input.shape.count).enumerated() {
           execution.input(input)[k] = Element(number) * size
         }

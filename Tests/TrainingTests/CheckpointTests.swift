@@ -17,7 +17,7 @@ struct CheckpointTests {
     let bestStep: Int
     let steps: Int
     let validationLoss: Double?
-    let trainingLoss: Double
+    let trainingLoss: Double?
     let retries: Int
     let outOfTime: Bool
 

@@ -1,23 +1,12 @@
 public import NumericsCore
 
 /// A sequence mixer: maps inputs `[T, B, F]` (time-major) to outputs `[T, B, D]`, causal.
-///
-/// A value without numbers of its own: it knows where its parameters lie in the flat buffer, and writes
-/// itself into a graph, which differentiates it.
-public protocol Backbone<Element>: Sendable {
-  associatedtype Element: Real
-
-  /// Width `D` of an output.
-  var width: Int { get }
-
-  /// Writes starting values into `parameters`.
-  func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
-
+public protocol Backbone<Element>: WindowEncoder {
   /// Appends the whole sequence to the graph of `inputs` `[T, B, F]`.
   func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element>
 
-  /// The same with less kept for the backward pass, which computes it again: equal results, less memory,
-  /// about a third more time.
+  /// The same with less kept for the backward pass, which computes it again: equal results, less memory, one
+  /// forward pass more.
   func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element>
 
   /// The same one step at a time, in constant memory, for `batch` sequences from the zero state.
@@ -25,6 +14,12 @@ public protocol Backbone<Element>: Sendable {
 }
 
 extension Backbone {
+  public func encode(_ inputs: Tensor<Element>) -> Tensor<Element> { apply(to: inputs).last }
+
+  public func encodeRecomputed(_ inputs: Tensor<Element>) -> Tensor<Element> {
+    applyRecomputed(to: inputs).last
+  }
+
   /// Everything is computed again as one part.
   public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
     let results = inputs.graph.recomputed([inputs]) { _, copies in

@@ -3,43 +3,33 @@
 
 public import NumericsCore
 
-/// All quantiles of all steps at once from one state, never crossing.
+/// All quantiles of all steps at once from a model's raw numbers, never crossing.
 ///
-/// A linear map gives `[H, Q]` raw numbers `r`. The quantile nearest the median is the linear start plus its
+/// Raw numbers `[H, Q]` and a bias add up to `r`. The quantile nearest the median is the linear start plus its
 /// own `r`; going outwards each next one lies `softplus(r)` further, so that the order holds by
 /// construction. The linear start mixes the candidates of `WindowFeatures` with softmax weights of its own
 /// for every step ahead (the idea of NLinear and of xLSTM-Mixer's shared linear forecast).
 public struct QuantileHead<Element: Real>: Sendable {
-  let width: Int
   let horizon: Int
   let levels: [Double]
   let candidates: Int
   let median: Int
-  let weight: ParameterLayout.Tensor  // [D, H Q]
   let bias: ParameterLayout.Tensor  // [H Q]
   let mix: ParameterLayout.Tensor  // [H, K]
 
-  public init(
-    width: Int, configuration: ForecasterConfiguration, layout: inout ParameterLayout
-  ) {
-    self.width = width
+  public init(_ configuration: ForecasterConfiguration, layout: inout ParameterLayout) {
     horizon = configuration.horizon
     levels = configuration.quantiles
     candidates = configuration.skipCount
     let distances = configuration.quantiles.map { abs($0 - 0.5) }
     median = distances.indices.min { distances[$0] < distances[$1] }!
     let outputs = horizon * levels.count
-    weight = layout.add("head.weight", [width, outputs])
     bias = layout.add("head.bias", [outputs])
     mix = layout.add("head.mix", [horizon, candidates])
   }
 
   /// Starts as the linear start with intervals about as wide as a window's standard deviation.
-  public func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
-    for k in 0..<weight.count {
-      parameters[weight.offset + k] =
-        Element(stream.normal() * 0.1 / Double(width).squareRoot())
-    }
+  public func initialize(_ parameters: Buffer<Element>) {
     for h in 0..<horizon {
       for q in levels.indices where q != median {
         parameters[bias.offset + h * levels.count + q] = -1.5  // softplus: 0.2
@@ -49,19 +39,18 @@ public struct QuantileHead<Element: Real>: Sendable {
     }
   }
 
-  /// Quantiles `[B, H, Q]`, scaled, of `state` `[B, D]` with the candidates `starts` `[B, H, K]`.
+  /// Quantiles `[B, H, Q]`, scaled, of raw numbers `[B, H Q]` with the candidates `starts` `[B, H, K]`.
   public func quantiles(
-    of state: Tensor<Element>, starts: Tensor<Element>
+    of raw: Tensor<Element>, starts: Tensor<Element>
   ) -> Tensor<Element> {
-    let graph = state.graph
-    let B = state.shape[0]
-    let raw = state.linear(graph.parameter(weight), bias: graph.parameter(bias))
+    let graph = raw.graph
+    let B = raw.shape[0]
     let shares = graph.parameter(mix).softmax()
     let start = (starts * shares).sum(axis: 2)  // [B, H]
     let operation = OrderedQuantiles<Element>(
       rows: B * horizon, levels: levels.count, median: median,
       outputs: [[B, horizon, levels.count]])
-    return graph.apply(operation, to: [raw, start])[0]
+    return graph.apply(operation, to: [raw + graph.parameter(bias), start])[0]
   }
 }
 

@@ -3,14 +3,14 @@
 
 public import NumericsCore
 
-/// Features, backbone and head as one differentiable model: what a trainer fits.
+/// Features, model and head as one differentiable model: what a trainer fits.
 ///
 /// Knows neither optimiser nor series. Parameters live in one flat buffer described by `layout`.
 public struct ForecastNetwork<Element: Real>: Sendable {
   public let configuration: ForecasterConfiguration
   public let features: WindowFeatures
   public let layout: ParameterLayout
-  let backbone: any Backbone<Element>
+  let model: any WindowModel<Element>
   let head: QuantileHead<Element>
 
   /// - Throws: `ForecasterError.badConfiguration`.
@@ -19,9 +19,12 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     self.configuration = configuration
     features = WindowFeatures(configuration)
     var layout = ParameterLayout()
-    backbone = Registry.backbone(
-      configuration, inputs: configuration.featureCount, layout: &layout)
-    head = QuantileHead(width: backbone.width, configuration: configuration, layout: &layout)
+    guard let entry = Registry.entry(configuration.kind) as? any NetworkArchitecture.Type else {
+      throw ForecasterError(
+        .badConfiguration, "\(configuration.kind) is no network: it has no weights of its own")
+    }
+    model = entry.makeModel(configuration, inputs: configuration.featureCount, layout: &layout)
+    head = QuantileHead(configuration, layout: &layout)
     self.layout = layout
   }
 
@@ -29,12 +32,12 @@ public struct ForecastNetwork<Element: Real>: Sendable {
   public func initialParameters(seed: UInt64) -> Buffer<Element> {
     let parameters = Buffer<Element>(layout.count)
     var stream = RandomStream(seed: seed, purpose: "initialisation")
-    backbone.initialize(parameters, using: &stream)
-    head.initialize(parameters, using: &stream)
+    model.initialize(parameters, using: &stream)
+    head.initialize(parameters)
     return parameters
   }
 
-  /// The model for a number of windows as a graph.
+  /// The network for a number of windows as a graph.
   private struct Model {
     let inputs: Tensor<Element>
     let candidates: Tensor<Element>
@@ -49,11 +52,10 @@ public struct ForecastNetwork<Element: Real>: Sendable {
       inputs = graph.input([c.contextLength, count, c.featureCount])
       candidates = graph.input([count, c.horizon, c.skipCount])
       targets = graph.input([count, c.horizon])
-      let state =
+      let raw =
         training && recompute
-        ? network.backbone.applyRecomputed(to: inputs).last
-        : network.backbone.apply(to: inputs).last
-      quantiles = network.head.quantiles(of: state, starts: candidates)
+        ? network.model.applyRecomputed(to: inputs) : network.model.apply(to: inputs)
+      quantiles = network.head.quantiles(of: raw, starts: candidates)
       graph.keep(quantiles)
       let operation = QuantileLoss<Element>(
         rows: count, horizon: c.horizon, levels: c.quantiles.map { Element($0) })

@@ -153,7 +153,7 @@ extension ForecasterConfiguration {
 
 /// What can be wrong with a forecaster, in one sentence.
 public struct ForecasterError: Error, Sendable, CustomStringConvertible {
-  public enum Code: String, Sendable { case badConfiguration, badWeights }
+  public enum Code: String, Sendable { case badConfiguration, badWeights, badSeries }
 
   public let code: Code
   public let message: String

@@ -8,7 +8,7 @@ extension TrainedForecaster {
   ///
   /// - Throws: `ForecasterError` for an invalid configuration.
   public func encoded() throws -> [UInt8] {
-    let layout = try ForecastNetwork<Float>(configuration).layout
+    let layout = try Self.layout(configuration)
     var file = Safetensors(metadata: [
       "configuration": try configuration.canonicalJSON(), "format": Self.format,
     ])
@@ -22,6 +22,15 @@ extension TrainedForecaster {
 
   private static let format = "forecast-1"
 
+  /// - Throws: `ForecasterError` for an invalid configuration.
+  private static func layout(_ configuration: ForecasterConfiguration) throws -> ParameterLayout {
+    try configuration.validate()
+    if !Registry.isNetwork(configuration.kind) {
+      return ParameterLayout()
+    }
+    return try ForecastNetwork<Float>(configuration).layout
+  }
+
   /// - Throws: `ForecasterError.badWeights` naming what does not fit.
   public init(decoding bytes: [UInt8]) throws {
     func fail(_ text: String) -> ForecasterError {
@@ -33,7 +42,7 @@ extension TrainedForecaster {
         let configuration = try? JSONDecoder().decode(
           ForecasterConfiguration.self, from: Data(json.utf8))
       else { throw fail("the metadata hold no configuration") }
-      let layout = try ForecastNetwork<Float>(configuration).layout
+      let layout = try Self.layout(configuration)
       guard file.entries.count == layout.tensors.count else {
         throw fail("\(file.entries.count) tensors, expected \(layout.tensors.count)")
       }

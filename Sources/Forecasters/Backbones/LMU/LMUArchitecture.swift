@@ -1,6 +1,6 @@
 public import NumericsCore
 
-public enum LMUArchitecture: Architecture {
+public enum LMUArchitecture: BackboneArchitecture {
   public static let kind = "lmu"
   public static let help = "Legendre Memory Unit: a window held as coefficients of polynomials."
   public static let reference = "voelker2019"

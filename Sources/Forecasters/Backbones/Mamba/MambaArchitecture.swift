@@ -1,6 +1,6 @@
 public import NumericsCore
 
-public enum MambaArchitecture: Architecture {
+public enum MambaArchitecture: BackboneArchitecture {
   public static let kind = "mamba"
   public static let help = "Selective state spaces: the input decides what is kept."
   public static let reference = "gu2023mamba"

@@ -1,6 +1,6 @@
 public import NumericsCore
 
-public enum ParaLSTMArchitecture: Architecture {
+public enum ParaLSTMArchitecture: BackboneArchitecture {
   public static let kind = "paralstm"
   public static let help =
     "Stacked LSTM with diagonal recurrent weights: cheap steps, input and forget gate coupled."
@@ -17,7 +17,7 @@ public enum ParaLSTMArchitecture: Architecture {
   }
 }
 
-public enum ParaGRUArchitecture: Architecture {
+public enum ParaGRUArchitecture: BackboneArchitecture {
   public static let kind = "paragru"
   public static let help =
     "Stacked GRU with diagonal recurrent weights: the cheapest gated recurrence."

@@ -25,7 +25,7 @@ private enum RecurrentOptions {
   }
 }
 
-public enum LSTMArchitecture: Architecture {
+public enum LSTMArchitecture: BackboneArchitecture {
   public static let kind = "lstm"
   public static let help = "Stacked LSTM: tracks state, forgets by choice; the sound default."
   public static let reference = "hochreiter1997"
@@ -44,7 +44,7 @@ public enum LSTMArchitecture: Architecture {
   }
 }
 
-public enum GRUArchitecture: Architecture {
+public enum GRUArchitecture: BackboneArchitecture {
   public static let kind = "gru"
   public static let help =
     "Stacked GRU: one state and three gates, a quarter cheaper than the LSTM."
@@ -71,7 +71,7 @@ public enum GRUArchitecture: Architecture {
   }
 }
 
-public enum ElmanArchitecture: Architecture {
+public enum ElmanArchitecture: BackboneArchitecture {
   public static let kind = "elman"
   public static let help = "Stacked Elman network: the plain recurrent baseline, short memory."
   public static let reference = "elman1990"

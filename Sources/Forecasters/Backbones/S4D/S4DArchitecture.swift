@@ -1,6 +1,6 @@
 public import NumericsCore
 
-public enum S4DArchitecture: Architecture {
+public enum S4DArchitecture: BackboneArchitecture {
   public static let kind = "s4d"
   public static let help = "Diagonal state spaces as long convolutions: long contexts, cheap steps."
   public static let reference = "gu2022s4d"

@@ -1,6 +1,6 @@
 public import NumericsCore
 
-public enum S5Architecture: Architecture {
+public enum S5Architecture: BackboneArchitecture {
   public static let kind = "s5"
   public static let help = "One diagonal state space for all channels, scanned in time."
   public static let reference = "smith2023s5"

@@ -39,7 +39,7 @@ private enum XLSTMOptions {
   }
 }
 
-public enum SLSTMArchitecture: Architecture {
+public enum SLSTMArchitecture: BackboneArchitecture {
   public static let kind = "slstm"
   public static let help =
     "sLSTM blocks of xLSTM: exponential gates with a normaliser; tracks state, decides late."
@@ -65,7 +65,7 @@ public enum SLSTMArchitecture: Architecture {
   }
 }
 
-public enum MLSTMArchitecture: Architecture {
+public enum MLSTMArchitecture: BackboneArchitecture {
   public static let kind = "mlstm"
   public static let help =
     "mLSTM blocks of xLSTM: a matrix memory, trained in parallel over time, read in a stream."
@@ -91,7 +91,7 @@ public enum MLSTMArchitecture: Architecture {
   }
 }
 
-public enum XLSTMArchitecture: Architecture {
+public enum XLSTMArchitecture: BackboneArchitecture {
   public static let kind = "xlstm"
   public static let help = "xLSTM: mLSTM blocks to remember and sLSTM blocks to track state, mixed."
   public static let reference = "beck2024"
