@@ -9,8 +9,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Micro-batches of a step, whose gradients are added: as one batch of `accumulate` times the windows, in
   /// the memory of one.
   public var accumulate: Int
-  /// Whether activations are computed again for the backward pass in place of being kept: less memory, about
-  /// a third more time.
+  /// Whether activations are computed again for the backward pass in place of being kept: less memory, one
+  /// forward pass more.
   public var recompute: Bool
   /// Peak of the learning rate.
   public var learningRate: Double

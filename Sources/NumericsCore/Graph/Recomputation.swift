@@ -1,5 +1,5 @@
 /// A part of a graph whose inner results are not kept for the backward pass but computed again: less memory
-/// for about a third more time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
+/// for one forward pass more (Chen et al. 2016, "Training deep nets with sublinear memory cost").
 struct Recomputed<Element: Real>: Operation {
   let plan: Plan<Element>
   /// Values of the inner graph, by number.
