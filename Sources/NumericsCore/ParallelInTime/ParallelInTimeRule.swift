@@ -9,7 +9,8 @@
 ///
 /// Two threads never suffice: the passes alone are more. Costs in units of one vector's share of a sequential
 /// step, measured over T 128 ... 65536, B 1 ... 64, D 32 and 128 on a processor with AVX-512
-/// (`forecast-bench parallel-time`), on two threads; more threads follow from the rule and were not measured. Where sequences outgrow the caches a linearisation costs up to half as much again.
+/// (`forecast-bench parallel-time`), on two threads; more threads follow from the rule and were not measured.
+/// Where sequences outgrow the caches a linearisation costs up to half as much again.
 public struct ParallelInTimeRule<Element: Real>: Sendable {
   /// Linearisations until convergence, the last of which finds that there is nothing left to do.
   public var passes = 5.0
