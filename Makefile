@@ -12,7 +12,7 @@ BIN := .build/release
 SOURCES := Package.swift Sources Tests Benchmarks
 PURE := ^(NumericsCore|Privacy|Forecasters|Training|Evaluation|Terminal)Tests
 
-.PHONY: help setup swift build test test-golden test-sanitized check demo bench bench-peers db schema-golden format lint install clean
+.PHONY: help setup swift build test test-golden test-sanitized check demo bench bench-peers architectures db schema-golden format lint install clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: build ## run the benchmarks
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
 	@mkdir -p .build && python3 -m venv .build/peers
 	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy
+
+architectures: build ## every architecture on the data sets in DATA=folder: writes docs/architectures.md
+	@Benchmarks/architectures --data "$(DATA)"
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db

@@ -65,7 +65,7 @@ let package = Package(
     library("Privacy", ["NumericsCore"]),
     library("Forecasters", ["NumericsCore"]),
     library("Training", ["Forecasters", "Privacy", "NumericsCore"]),
-    library("Evaluation", ["Training", "Forecasters"]),
+    library("Evaluation", ["Training", "Forecasters", "NumericsCore"]),
     library("Postgres", ["CLibPQ", logging, crypto]),
     library(
       "ForecastService",
@@ -87,8 +87,8 @@ let package = Package(
     .executableTarget(
       name: "forecast-bench",
       dependencies: [
-        "ForecastService", "Postgres", "Training", "Forecasters", "NumericsCore", "CKernels",
-        argumentParser, logging,
+        "ForecastService", "Postgres", "Evaluation", "Training", "Forecasters", "NumericsCore",
+        "CKernels", argumentParser, logging,
       ],
       path: "Benchmarks/ForecastBench", swiftSettings: strict),
 
@@ -99,7 +99,7 @@ let package = Package(
     tests(of: "Privacy", golden: true),
     tests(of: "Forecasters", ["NumericsCore"], golden: true),
     tests(of: "Training", ["Forecasters", "NumericsCore"], golden: true),
-    tests(of: "Evaluation", ["Training"], golden: true),
+    tests(of: "Evaluation", ["Training", "Forecasters", "NumericsCore"], golden: true),
     tests(of: "Postgres", [logging]),
     tests(
       of: "ForecastService", ["Postgres", "Training", "Forecasters", "NumericsCore", logging],

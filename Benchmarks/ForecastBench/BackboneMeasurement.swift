@@ -28,9 +28,9 @@ final class BackboneMeasurement {
     let all: [Part]
   }
 
-  /// - Precondition: `kind` is registered, and there are at least as many sequences as threads.
+  /// - Precondition: the kind is that of a valid backbone, and there are at least as many sequences as threads.
   init(
-    _ kind: String, mode: Mode, batch: Int, length: Int, inputs: Int, width: Int, layers: Int,
+    _ configuration: ForecasterConfiguration, mode: Mode, batch: Int, length: Int, inputs: Int,
     threads: Int
   ) {
     precondition(batch >= threads || mode == .stream)
@@ -38,9 +38,7 @@ final class BackboneMeasurement {
     let trains = mode == .train
     var layout = ParameterLayout()
     let backbone: any Backbone<Float> = Registry.backbone(
-      ForecasterConfiguration(
-        kind: kind, hidden: width, layers: layers, contextLength: max(length, 2), horizon: 1),
-      inputs: inputs, layout: &layout)
+      configuration, inputs: inputs, layout: &layout)
     parameters = Buffer(layout.count)
     var stream = RandomStream(seed: 1, purpose: "initialisation")
     backbone.initialize(parameters, using: &stream)
@@ -60,7 +58,7 @@ final class BackboneMeasurement {
       })
     stepper = backbone.makeStepper(parameters.base, batch: 1)
     x = Buffer((0..<inputs).map { _ in Float(stream.normal()) })
-    y = Buffer(width)
+    y = Buffer(backbone.width)
   }
 
   /// Bytes beside inputs and parameters, as planned.

@@ -61,15 +61,17 @@ struct Layers: ParsableCommand {
         tile: Peak.tile(threads, seconds / 2), sgemm: Peak.sgemm(threads, seconds / 2))
     }
     guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
-      let kind = request.kind, Registry.entry(kind) != nil, let width = request.width
+      let kind = request.kind, Registry.entry(kind) is any BackboneArchitecture.Type,
+      let width = request.width
     else { throw ValidationError("expected mode, kind and width") }
     let (batch, length, layers) = (request.batch ?? 1, request.length ?? 1, request.layers ?? 1)
     let inputs = request.inputs ?? width
     let before = Memory.resident
     Memory.resetPeak()
     let measurement = BackboneMeasurement(
-      kind, mode: mode, batch: batch, length: length, inputs: inputs, width: width, layers: layers,
-      threads: min(threads, batch))
+      ForecasterConfiguration(
+        kind: kind, hidden: width, layers: layers, contextLength: max(length, 2), horizon: 1),
+      mode: mode, batch: batch, length: length, inputs: inputs, threads: min(threads, batch))
     var answer = Answer()
     let milliseconds = bestMilliseconds(seconds) { measurement.run() }
     answer.milliseconds =
