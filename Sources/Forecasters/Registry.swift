@@ -17,6 +17,7 @@ public enum Registry {
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
+    DilatedArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -113,6 +113,11 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     return value
   }
 
+  public func integers(_ name: String) -> [Int] {
+    guard case .integers(let value) = option(name) else { preconditionFailure(name) }
+    return value
+  }
+
   // MARK: Shapes
 
   /// Seasons that the context can hold at least once.
