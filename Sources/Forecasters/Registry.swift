@@ -18,6 +18,9 @@ public enum Registry {
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
     DilatedArchitecture.self,
+    BiLSTMArchitecture.self,
+    BiGRUArchitecture.self,
+    Seq2SeqArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

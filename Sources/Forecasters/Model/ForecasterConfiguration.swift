@@ -125,6 +125,12 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     seasonality.filter { $0 > 1 && $0 <= contextLength }
   }
 
+  /// Which of the quantiles is nearest the median.
+  public var median: Int {
+    let distances = quantiles.map { abs($0 - 0.5) }
+    return distances.indices.min { distances[$0] < distances[$1] }!
+  }
+
   /// Inputs `F` of every step: see `WindowFeatures`.
   public var featureCount: Int {
     2 + usableSeasons.count + 2 * seasonality.filter { $0 > 1 }.count

@@ -22,7 +22,7 @@ public struct RecurrentDecoder: Hashable, Sendable {
   public let addsStart: Bool
 
   /// Layers at most.
-  public static let largestDepth = Int(CK_DECODER_LAYERS.rawValue)
+  public static let largestDepth = Int(CK_DECODER_LAYERS)
 
   public init(width: Int, layers: Int = 1, outputs: Int, fed: Int = 0, addsStart: Bool = false) {
     precondition((1...Self.largestDepth).contains(layers) && width >= 1)

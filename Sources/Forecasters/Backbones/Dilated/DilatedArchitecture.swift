@@ -56,7 +56,11 @@ public enum DilatedArchitecture: BackboneArchitecture {
     let divisors = (1...season).filter { season % $0 == 0 }
     let ratios = (0..<short).map { layer in
       let wanted = Double(layer) / Double(short) * log(Double(season))
-      return divisors.min { abs(log(Double($0)) - wanted) < abs(log(Double($1)) - wanted) }!
+      // Of two as near, but for rounding, the smaller.
+      func distance(_ divisor: Int) -> Double {
+        (abs(log(Double(divisor)) - wanted) * 1e9).rounded()
+      }
+      return divisors.min { distance($0) < distance($1) }!
     }
     return ratios + long
   }
