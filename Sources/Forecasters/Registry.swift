@@ -17,6 +17,10 @@ public enum Registry {
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
+    DilatedArchitecture.self,
+    BiLSTMArchitecture.self,
+    BiGRUArchitecture.self,
+    Seq2SeqArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

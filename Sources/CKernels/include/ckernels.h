@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "decoder.h"
 #include "sequences.h"
 #include "xlstm.h"
 

@@ -236,6 +236,11 @@ enum JobFileSections {
         return nil
       }
       return .texts(list)
+    case .integers(let range):
+      guard let items = reader.list(node, path, expected: "whole numbers", atMost: 64)
+      else { return nil }
+      let list = items.compactMap { reader.integer($0, path, in: range) }
+      return list.count == items.count ? .integers(list) : nil
     }
   }
 

@@ -21,8 +21,7 @@ public struct QuantileHead<Element: Real>: Sendable {
     horizon = configuration.horizon
     levels = configuration.quantiles
     candidates = configuration.skipCount
-    let distances = configuration.quantiles.map { abs($0 - 0.5) }
-    median = distances.indices.min { distances[$0] < distances[$1] }!
+    median = configuration.median
     let outputs = horizon * levels.count
     bias = layout.add("head.bias", [outputs])
     mix = layout.add("head.mix", [horizon, candidates])

@@ -113,11 +113,22 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     return value
   }
 
+  public func integers(_ name: String) -> [Int] {
+    guard case .integers(let value) = option(name) else { preconditionFailure(name) }
+    return value
+  }
+
   // MARK: Shapes
 
   /// Seasons that the context can hold at least once.
   public var usableSeasons: [Int] {
     seasonality.filter { $0 > 1 && $0 <= contextLength }
+  }
+
+  /// Which of the quantiles is nearest the median.
+  public var median: Int {
+    let distances = quantiles.map { abs($0 - 0.5) }
+    return distances.indices.min { distances[$0] < distances[$1] }!
   }
 
   /// Inputs `F` of every step: see `WindowFeatures`.

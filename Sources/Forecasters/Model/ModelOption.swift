@@ -9,6 +9,8 @@ public struct ModelOption: Sendable {
     case choice([String])
     /// A list of words, such as the kinds of blocks.
     case choices([String])
+    /// A list of whole numbers, such as the dilations of layers; empty where nothing is said.
+    case integers(ClosedRange<Int>)
   }
 
   /// As job files write it, such as `stateSize`.
@@ -25,6 +27,7 @@ public struct ModelOption: Sendable {
     case flag(Bool)
     case text(String)
     case texts([String])
+    case integers([Int])
 
     /// JSON does not tell 2 from 2.0, and nor does a number's range.
     public static func == (a: Value, b: Value) -> Bool {
@@ -36,6 +39,7 @@ public struct ModelOption: Sendable {
       case (.flag(let a), .flag(let b)): a == b
       case (.text(let a), .text(let b)): a == b
       case (.texts(let a), .texts(let b)): a == b
+      case (.integers(let a), .integers(let b)): a == b
       default: false
       }
     }
@@ -76,6 +80,12 @@ public struct ModelOption: Sendable {
     ModelOption(name, .choices(words), .texts(standard), help)
   }
 
+  public static func integers(
+    _ name: String, _ range: ClosedRange<Int>, _ help: String
+  ) -> ModelOption {
+    ModelOption(name, .integers(range), .integers([]), help)
+  }
+
   /// A default or a value as a job file writes it.
   public static func describe(_ value: Value) -> String {
     switch value {
@@ -84,6 +94,7 @@ public struct ModelOption: Sendable {
     case .flag(let flag): "\(flag)"
     case .text(let word): word
     case .texts(let words): "[\(words.joined(separator: ", "))]"
+    case .integers(let numbers): "\(numbers)"
     }
   }
 
@@ -95,6 +106,8 @@ public struct ModelOption: Sendable {
     case .flag: "true or false"
     case .choice(let words): "one of \(words.joined(separator: ", "))"
     case .choices(let words): "a list of \(words.joined(separator: ", "))"
+    case .integers(let range):
+      "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)"
     }
   }
 
@@ -108,6 +121,8 @@ public struct ModelOption: Sendable {
     case (.choice(let words), .text(let word)): words.contains(word)
     case (.choices(let words), .texts(let list)):
       !list.isEmpty && list.count <= 64 && list.allSatisfy(words.contains)
+    case (.integers(let range), .integers(let list)):
+      list.count <= 64 && list.allSatisfy(range.contains)
     default: false
     }
   }
@@ -125,6 +140,8 @@ extension ModelOption.Value: Codable {
       self = .number(number)
     } else if let word = try? container.decode(String.self) {
       self = .text(word)
+    } else if let numbers = try? container.decode([Int].self) {
+      self = .integers(numbers)
     } else {
       self = .texts(try container.decode([String].self))
     }
@@ -138,6 +155,7 @@ extension ModelOption.Value: Codable {
     case .flag(let flag): try container.encode(flag)
     case .text(let word): try container.encode(word)
     case .texts(let words): try container.encode(words)
+    case .integers(let numbers): try container.encode(numbers)
     }
   }
 }

@@ -215,11 +215,18 @@ struct JobFileParserTests {
     let model = try JobFileParser.parse(text, file: "a.yaml").definition.model
     #expect(model.kind == "gru" && model.hidden == 48)
     #expect(model.options == ["heads": .integer(4), "reset": .text("before")])
+    let dilated = smallJob + "\nmodel: {kind: dilated, layers: 2, dilations: [1, 7], residual: false}"
+    #expect(
+      try JobFileParser.parse(dilated, file: "a.yaml").definition.model.options
+        == ["dilations": .integers([1, 7]), "residual": .flag(false)])
     for (line, words) in [
       ("{kind: grru}", "did you mean gru?"),
       ("{kind: lstm, reset: after}", "unknown key \"reset\""),
       ("{kind: gru, reset: befor}", "did you mean before?"),
       ("{kind: gru, heads: many}", "expected a whole number from 1 to 64"),
+      ("{kind: dilated, dilations: 3}", "expected a list of whole numbers"),
+      ("{kind: dilated, dilations: [1, 0]}", "expected a whole number from 1 to 100000"),
+      ("{kind: dilated, layers: 3, dilations: [1, 2]}", "expected one for each of the 3 layers"),
       ("{kind: gru, hidden: 50, heads: 4}", "expected a divisor of hidden, which is 50"),
     ] {
       let found = problems(smallJob + "\nmodel: " + line)

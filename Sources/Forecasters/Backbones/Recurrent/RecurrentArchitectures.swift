@@ -1,10 +1,21 @@
 public import NumericsCore
 
 /// Options and construction that the stacks of recurrent cells share.
-private enum RecurrentOptions {
+enum RecurrentOptions {
   static let heads = ModelOption.integer(
     "heads", 1...64, standard: 1,
     "blocks of units that do not see each other's past (FlashRNN); has to divide hidden")
+
+  static let residual = ModelOption.flag(
+    "residual", standard: false, "whether every layer after the first adds its input to its output")
+
+  static let reset = ModelOption.choice(
+    "reset", ["after", "before"], standard: "after",
+    "whether the reset gate acts after the recurrent product (PyTorch) or before it (the paper)")
+
+  static func gru(_ configuration: ForecasterConfiguration) -> RecurrentCell.Kind {
+    configuration.text(reset.name) == "before" ? .gruResetBefore : .gru
+  }
 
   static func validate(_ configuration: ForecasterConfiguration) throws {
     let heads = configuration.integer(heads.name)
@@ -21,7 +32,8 @@ private enum RecurrentOptions {
   ) -> any Backbone<Element> {
     StackedRecurrent<Element>(
       kind, inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      heads: configuration.integer(heads.name), dropout: configuration.dropout, layout: &layout)
+      heads: configuration.integer(heads.name), residual: configuration.flag(residual.name),
+      dropout: configuration.dropout, layout: &layout)
   }
 }
 
@@ -31,7 +43,7 @@ public enum LSTMArchitecture: BackboneArchitecture {
   public static let reference = "hochreiter1997"
   public static let time = "T D²"
   public static let memory = "2 D"
-  public static let options = [RecurrentOptions.heads]
+  public static let options = [RecurrentOptions.heads, RecurrentOptions.residual]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
     try RecurrentOptions.validate(configuration)
@@ -52,10 +64,7 @@ public enum GRUArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "D"
   public static let options = [
-    RecurrentOptions.heads,
-    .choice(
-      "reset", ["after", "before"], standard: "after",
-      "whether the reset gate acts after the recurrent product (PyTorch) or before it (the paper)"),
+    RecurrentOptions.heads, RecurrentOptions.residual, RecurrentOptions.reset,
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -65,9 +74,8 @@ public enum GRUArchitecture: BackboneArchitecture {
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    let kind: RecurrentCell.Kind =
-      configuration.text("reset") == "before" ? .gruResetBefore : .gru
-    return RecurrentOptions.stack(kind, configuration, inputs: inputs, layout: &layout)
+    RecurrentOptions.stack(
+      RecurrentOptions.gru(configuration), configuration, inputs: inputs, layout: &layout)
   }
 }
 
@@ -78,7 +86,7 @@ public enum ElmanArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "D"
   public static let options = [
-    RecurrentOptions.heads,
+    RecurrentOptions.heads, RecurrentOptions.residual,
     .choice("activation", ["tanh", "relu"], standard: "tanh", "what the units do"),
   ]
 
