@@ -5,6 +5,8 @@
 #include "sequences.h"
 #include "scan.h"
 #include "xlstm.h"
+#include "s4.h"
+#include "ssd.h"
 #include "decoder.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
@@ -55,15 +57,18 @@
 
 #define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
 
+// Every family of kernels: the fields of a table, and its entries.
+#define CK_ALL_KERNELS(X, T) \
+  CK_EACH_KERNEL(X, T) CK_EACH_SEQUENCE_KERNEL(X, T) CK_EACH_SCAN_KERNEL(X, T) \
+  CK_EACH_XLSTM_KERNEL(X, T) CK_EACH_DECODER_KERNEL(X, T) CK_EACH_SSD_KERNEL(X, T)
+
 struct ck_kernels_f32 {
-  CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float)
-  CK_EACH_SEQUENCE_KERNEL(CK_FIELD, float) CK_EACH_SCAN_KERNEL(CK_FIELD, float)
-  CK_EACH_XLSTM_KERNEL(CK_FIELD, float) CK_EACH_DECODER_KERNEL(CK_FIELD, float)
+  CK_ALL_KERNELS(CK_FIELD, float)
+  CK_RECURRENT_FIELDS(f32, float) CK_S4_FIELDS(f32, float)
 };
 struct ck_kernels_f64 {
-  CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double)
-  CK_EACH_SEQUENCE_KERNEL(CK_FIELD, double) CK_EACH_SCAN_KERNEL(CK_FIELD, double)
-  CK_EACH_XLSTM_KERNEL(CK_FIELD, double) CK_EACH_DECODER_KERNEL(CK_FIELD, double)
+  CK_ALL_KERNELS(CK_FIELD, double)
+  CK_RECURRENT_FIELDS(f64, double) CK_S4_FIELDS(f64, double)
 };
 
 struct ck_table {
@@ -90,9 +95,5 @@ extern const struct ck_table ck_table_avx512;
   .backward = rc_backward_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
   {.level = #LEVEL, \
-   .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) \
-           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f32_##LEVEL) \
-           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_DECODER_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
-   .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) \
-           CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f64_##LEVEL) \
-           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_DECODER_KERNEL(CK_ENTRY, f64_##LEVEL)}}
+   .f32 = {CK_ALL_KERNELS(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) CK_S4_ENTRIES(f32_##LEVEL)}, \
+   .f64 = {CK_ALL_KERNELS(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) CK_S4_ENTRIES(f64_##LEVEL)}}

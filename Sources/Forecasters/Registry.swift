@@ -21,6 +21,12 @@ public enum Registry {
     BiLSTMArchitecture.self,
     BiGRUArchitecture.self,
     Seq2SeqArchitecture.self,
+    Mamba2Architecture.self,
+    HydraArchitecture.self,
+    S4Architecture.self,
+    LSSLArchitecture.self,
+    H3Architecture.self,
+    FlowStateArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }
