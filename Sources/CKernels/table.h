@@ -5,6 +5,7 @@
 #include "sequences.h"
 #include "scan.h"
 #include "xlstm.h"
+#include "delta.h"
 #include "s4.h"
 #include "ssd.h"
 #include "decoder.h"
@@ -60,7 +61,8 @@
 // Every family of kernels: the fields of a table, and its entries.
 #define CK_ALL_KERNELS(X, T) \
   CK_EACH_KERNEL(X, T) CK_EACH_SEQUENCE_KERNEL(X, T) CK_EACH_SCAN_KERNEL(X, T) \
-  CK_EACH_XLSTM_KERNEL(X, T) CK_EACH_DECODER_KERNEL(X, T) CK_EACH_SSD_KERNEL(X, T)
+  CK_EACH_XLSTM_KERNEL(X, T) CK_EACH_DECODER_KERNEL(X, T) CK_EACH_SSD_KERNEL(X, T) \
+  CK_EACH_DELTA_KERNEL(X, T)
 
 struct ck_kernels_f32 {
   CK_ALL_KERNELS(CK_FIELD, float)

@@ -27,6 +27,8 @@ public enum Registry {
     LSSLArchitecture.self,
     H3Architecture.self,
     FlowStateArchitecture.self,
+    DeltaNetArchitecture.self,
+    ReversoArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -14,6 +14,7 @@
 #include "xlstm.h"
 #include "ssd.h"
 #include "s4.h"
+#include "delta.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
