@@ -17,6 +17,14 @@ public enum Registry {
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
+    TCNArchitecture.self,
+    TransformerArchitecture.self,
+    AarenArchitecture.self,
+    PatchTSTArchitecture.self,
+    NHiTSArchitecture.self,
+    DLinearArchitecture.self,
+    NLinearArchitecture.self,
+    MLPArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -8,9 +8,11 @@
 // al. 2022): no square of scores is ever in memory, and the memory of both passes is linear in `steps`.
 // Time-major and dense:
 //   qkv    [steps][batch][3][heads][width]
-//   y      [steps][batch][heads][width]
+//   y      [steps - first][batch][heads][width]
 struct ck_attention {
   ptrdiff_t steps, batch, heads, width;
+  // The first step whose result is wanted.
+  ptrdiff_t first;
   // Causal: step i reads the steps from i - window + 1 to i. Else it reads all, and window does not matter.
   ptrdiff_t causal, window;
   // Factor on the scores.

@@ -12,6 +12,7 @@
 #include "sequences.h"
 #include "xlstm.h"
 #include "attention.h"
+#include "convolution.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 

@@ -29,10 +29,10 @@ public struct Attention: Hashable, Sendable {
     self.rotaryBase = rotaryBase
   }
 
-  func kernel(steps: Int, batch: Int) -> ck_attention {
+  func kernel(steps: Int, batch: Int, first: Int = 0) -> ck_attention {
     ck_attention(
-      steps: steps, batch: batch, heads: heads, width: width, causal: window == nil ? 0 : 1,
-      window: window ?? steps, scale: 1 / Double(width).squareRoot())
+      steps: steps, batch: batch, heads: heads, width: width, first: first,
+      causal: window == nil ? 0 : 1, window: window ?? steps, scale: 1 / Double(width).squareRoot())
   }
 
   /// Cosines, then sines, of one step: `[2, D / 2]`; empty without rotary positions.
@@ -51,7 +51,8 @@ public struct Attention: Hashable, Sendable {
 
 /// ``Attention`` over whole sequences, fused: see `attention.inc`.
 ///
-/// Inputs: `q k v` `[T, B, 3 N D]`, then, with rotary positions, the angles' `[T, 2, D / 2]`. Result `[T, B, N D]`.
+/// Inputs: `q k v` `[T, B, 3 N D]`, then, with rotary positions, the angles' `[T, 2, D / 2]`. Result: the steps
+/// from `first` on, `[T - first, B, N D]`.
 ///
 /// Arithmetic of a pair of steps that see each other, and head: `4 D` operations and an exponential forward, `10 D`
 /// and an exponential backward. Memory from forward to backward: the result, and a number for each step and head.
@@ -59,11 +60,12 @@ struct SelfAttention<Element: Real>: Operation {
   let layer: Attention
   let steps: Int
   let batch: Int
+  let first: Int
 
-  private var kernel: ck_attention { layer.kernel(steps: steps, batch: batch) }
+  private var kernel: ck_attention { layer.kernel(steps: steps, batch: batch, first: first) }
   private var isTurned: Bool { layer.rotationCount > 0 }
 
-  var outputs: [Shape] { [[steps, batch, layer.heads * layer.width]] }
+  var outputs: [Shape] { [[steps - first, batch, layer.heads * layer.width]] }
   var backwardReadsOutputs: Bool { true }
   var tapeCount: Int {
     withUnsafePointer(to: kernel) { ck_attention_tape(Element.kernelType, $0) }
@@ -89,11 +91,16 @@ struct SelfAttention<Element: Real>: Operation {
 }
 
 extension Tensor {
-  /// Attention of this sequence of queries, keys and values `[T, B, 3 N D]` to itself, `[T, B, N D]`.
-  public func attention(_ layer: Attention) -> Tensor {
+  /// Attention of this sequence of queries, keys and values `[T, B, 3 N D]` to itself.
+  ///
+  /// - Parameter first: the first step whose result is wanted.
+  /// - Returns: `[T - first, B, N D]`.
+  public func attention(_ layer: Attention, from first: Int = 0) -> Tensor {
     precondition(
       shape.rank == 3 && shape[2] == 3 * layer.heads * layer.width, "\(shape) for \(layer)")
-    let operation = SelfAttention<Element>(layer: layer, steps: shape[0], batch: shape[1])
+    precondition((0..<shape[0]).contains(first), "step \(first) of \(shape[0])")
+    let operation = SelfAttention<Element>(
+      layer: layer, steps: shape[0], batch: shape[1], first: first)
     let count = layer.rotationCount
     guard count > 0 else { return graph.apply(operation, to: [self])[0] }
     var numbers = [Element](repeating: 0, count: shape[0] * count)

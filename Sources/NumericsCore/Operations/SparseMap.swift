@@ -83,4 +83,17 @@ extension Tensor {
         }
       })
   }
+
+  /// The last row of the first axis and every `stride`-th before it.
+  public func thinned(by stride: Int) -> Tensor {
+    precondition(stride >= 1)
+    if stride == 1 { return self }
+    return rows(Array(Swift.stride(from: (shape[0] - 1) % stride, to: shape[0], by: stride)))
+  }
+
+  /// Rows of the first axis by number; one may come several times.
+  public func rows(_ numbers: [Int]) -> Tensor {
+    precondition(numbers.allSatisfy { $0 >= 0 && $0 < shape[0] })
+    return mapped(numbers.map { [SparseMap<Element>.Entry(index: $0, weight: 1)] })
+  }
 }

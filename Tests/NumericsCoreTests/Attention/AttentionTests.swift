@@ -103,6 +103,25 @@ struct AttentionTests {
       absolute: scale == 1 ? 4e-6 : 0.2)
   }
 
+  @Test("the last steps alone are those of all", arguments: boxes)
+  func lastSteps(box: Box) {
+    let first = box.steps - (box.steps + 2) / 3
+    GraphCase("\(box) from \(first)", [box.shape]) {
+      $0[0].attention(box.layer, from: first)
+    }.checkGradients()
+    let graph = Graph<Double>()
+    let x = graph.input(box.shape)
+    let y = x.attention(box.layer, from: first)
+    graph.keep(y)
+    let execution = Execution(Plan(graph))
+    let qkv = numbers(box)
+    execution.input(x).update(from: qkv, count: qkv.count)
+    execution.forward(parameters: Buffer<Double>(1).base)
+    expectClose(
+      (0..<y.shape.count).map { execution.value(y)[$0] },
+      Array(run(box, qkv).suffix(y.shape.count)), absolute: 1e-13)
+  }
+
   @Test("gradients", arguments: boxes)
   func gradients(box: Box) {
     GraphCase("\(box)", [box.shape]) { $0[0].attention(box.layer) }.checkGradients()
