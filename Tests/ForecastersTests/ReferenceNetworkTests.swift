@@ -173,7 +173,8 @@ struct ReferenceNetworkTests {
     let execution = Execution(Plan(graph, loss: loss))
     for t in 0..<T { execution.input(x)[t] = 1 }
     execution.forward(parameters: parameters.base)
-    execution.backward(into: Buffer<Double>(layout.count).base)
+    let gradients = Buffer<Double>(layout.count)
+    execution.backward(into: gradients.base)
     let gradient = try #require(execution.gradient(x))
     for t in 0..<T { #expect((gradient[t] != 0) == (t >= T - field), "step \(t)") }
   }
