@@ -5,6 +5,8 @@
 #include "sequences.h"
 #include "scan.h"
 #include "xlstm.h"
+#include "convolution.h"
+#include "attention.h"
 #include "delta.h"
 #include "s4.h"
 #include "ssd.h"
@@ -62,7 +64,7 @@
 #define CK_ALL_KERNELS(X, T) \
   CK_EACH_KERNEL(X, T) CK_EACH_SEQUENCE_KERNEL(X, T) CK_EACH_SCAN_KERNEL(X, T) \
   CK_EACH_XLSTM_KERNEL(X, T) CK_EACH_DECODER_KERNEL(X, T) CK_EACH_SSD_KERNEL(X, T) \
-  CK_EACH_DELTA_KERNEL(X, T)
+  CK_EACH_DELTA_KERNEL(X, T) CK_EACH_ATTENTION_KERNEL(X, T) CK_EACH_CONVOLUTION_KERNEL(X, T)
 
 struct ck_kernels_f32 {
   CK_ALL_KERNELS(CK_FIELD, float)

@@ -29,6 +29,14 @@ public enum Registry {
     FlowStateArchitecture.self,
     DeltaNetArchitecture.self,
     ReversoArchitecture.self,
+    TCNArchitecture.self,
+    TransformerArchitecture.self,
+    AarenArchitecture.self,
+    PatchTSTArchitecture.self,
+    NHiTSArchitecture.self,
+    DLinearArchitecture.self,
+    NLinearArchitecture.self,
+    MLPArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

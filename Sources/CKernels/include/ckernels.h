@@ -15,6 +15,8 @@
 #include "ssd.h"
 #include "s4.h"
 #include "delta.h"
+#include "attention.h"
+#include "convolution.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
