@@ -72,13 +72,14 @@ public enum Cholesky {
     }
   }
 
-  /// Adds `x' x` of the rows of `x` `[rows, n]` to the lower triangle of `gram` `[n, n]`.
+  /// Adds `scale x' x` of the rows of `x` `[rows, n]` to the lower triangle of `gram` `[n, n]`.
   public static func addGram(
-    rows: Int, _ n: Int, _ x: UnsafePointer<Double>, to gram: UnsafeMutablePointer<Double>
+    rows: Int, _ n: Int, _ x: UnsafePointer<Double>, to gram: UnsafeMutablePointer<Double>,
+    scale: Double = 1
   ) {
     ck_blas_prepare()
     cblas_dsyrk(
-      CblasRowMajor, CblasLower, CblasTrans, Int32(n), Int32(rows), 1, x, Int32(n), 1, gram,
+      CblasRowMajor, CblasLower, CblasTrans, Int32(n), Int32(rows), scale, x, Int32(n), 1, gram,
       Int32(n))
   }
 }
