@@ -271,16 +271,6 @@ struct KalmanFilterTests {
     #expect(smallest > 0)
   }
 
-  @Test("standard normal quantiles invert the distribution function")
-  func normal() {
-    expectClose(NormalQuantile.of(0.5), 0, absolute: 1e-15)
-    expectClose(NormalQuantile.of(0.975), 1.959963984540054, absolute: 1e-14)
-    expectClose(NormalQuantile.of(0.05), -1.6448536269514722, absolute: 1e-14)
-    for level in [1e-12, 1e-6, 0.01, 0.3, 0.77, 0.999] {
-      expectClose(0.5 * erfc(-NormalQuantile.of(level) / 2.0.squareRoot()), level, relative: 1e-12)
-    }
-  }
-
   @Test("the minimiser finds minima inside of bounds and on them")
   func minimiser() {
     let bounds = QuasiNewton(lower: [-5, -5], upper: [5, 5])

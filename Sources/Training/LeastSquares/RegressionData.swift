@@ -1,13 +1,13 @@
 // Names: shape letters N, D, H.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import NumericsCore
+package import NumericsCore
 
 /// Rows of features with the targets of all steps ahead, and how they are divided for cross-validation.
 ///
 /// Features are kept as they come, in single precision: what is computed of them is double. Rows are in the
 /// order of the panel, so that neighbours belong together.
-package final class RegressionData {
+package final class RegressionData: Sendable {
   /// Rows `N`, features `D`, steps ahead `H`.
   package let rows: Int
   package let width: Int

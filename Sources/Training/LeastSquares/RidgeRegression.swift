@@ -1,7 +1,7 @@
 // Names: shape letters N, D, H, and P for D and the constant.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import NumericsCore
+package import NumericsCore
 
 /// Linear regression of the targets of all steps ahead on shared features, with a penalty on the coefficients
 /// (Hoerl & Kennard 1970) and, if wanted, the sparsity of AR-Net.
@@ -12,7 +12,7 @@ import NumericsCore
 /// computed once for all steps and penalties, and steps that other rows know too get theirs added.
 ///
 /// Equal results for any number of threads: what is summed is divided in the same way.
-package final class RidgeRegression {
+package final class RidgeRegression: Sendable {
   let data: RegressionData
   let threads: Int
   private let folds: Folds
@@ -28,7 +28,7 @@ package final class RidgeRegression {
   private let sparsity: Double
 
   /// Normal equations of the complete rows of every fold.
-  private struct Parts: @unchecked Sendable {  // written by the thread of a fold only, then read
+  private struct Parts: Sendable {
     let grams: [Buffer<Double>]
     let products: [Buffer<Double>]
     let counts: Buffer<Double>
@@ -104,7 +104,7 @@ package final class RidgeRegression {
   }
 
   /// Rows as double precision, centred and scaled, the constant last, with the targets of some steps.
-  private struct Blocks: @unchecked Sendable {  // reads only
+  private struct Blocks: Sendable {
     let data: RegressionData
     let means: [Double]
     let scale: Double
@@ -237,11 +237,10 @@ package final class RidgeRegression {
     let items = items(chosen)
     let sums = Buffer<Double>(items.count * (penalties.count + 1))
     let blocks = Blocks(data, means: means, scale: scale)
-    let unchecked = Unchecked(self)
     try inWaves(items.count, check) { number in
       let out = sums.base + number * (penalties.count + 1)
       for fold in items[number].folds {
-        unchecked.value.predict(
+        predict(
           items[number].group, fold, penalties, blocks
         ) { penalty, _, _, prediction, target in
           if target.isNaN { return }
@@ -265,10 +264,9 @@ package final class RidgeRegression {
     let residuals = Buffer<Float>(data.rows * H)
     for k in 0..<(data.rows * H) { residuals[k] = .nan }
     let blocks = Blocks(data, means: means, scale: scale)
-    let unchecked = Unchecked(self)
     try inWaves(items.count, check) { number in
       for fold in items[number].folds {
-        unchecked.value.predict(
+        predict(
           items[number].group, fold, [penalty], blocks
         ) { _, row, step, prediction, target in
           residuals[row * H + step] = Float(target - prediction)
@@ -317,12 +315,10 @@ package final class RidgeRegression {
     let (D, H) = (data.width, data.steps)
     let found = Buffer<Double>(P * H)
     let blocks = Blocks(data, means: means, scale: scale)
-    let unchecked = Unchecked(self)
     try inWaves(groups.count, check) { number in
-      let own = unchecked.value
-      let group = own.groups[number]
-      own.solve(group, without: nil, [penalty], blocks) { _, solution in
-        for row in 0..<own.P {
+      let group = groups[number]
+      solve(group, without: nil, [penalty], blocks) { _, solution in
+        for row in 0..<P {
           for (k, step) in group.steps.enumerated() {
             found[row * H + step] = solution[row * group.steps.count + k]
           }
@@ -335,10 +331,5 @@ package final class RidgeRegression {
       constants: (0..<H).map { h in
         (0..<D).reduce(found[D * H + h]) { $0 - means[$1] * coefficients[$1 * H + h] }
       })
-  }
-
-  private struct Unchecked: @unchecked Sendable {  // what threads read is not changed
-    let value: RidgeRegression
-    init(_ value: RidgeRegression) { self.value = value }
   }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import NumericsCore
+package import NumericsCore
 
 /// The sparse form of AR-Net (Triebe, Laptev & Rajagopal 2019): the mean squared error plus `sparsity` times
 /// `R(w) = mean(2 / (1 + exp(-c1 |w|^(1 / c2))) - 1)`, the constant left out, with `c1 = c2 = 3`.

@@ -1,3 +1,4 @@
+import Forecasters
 import NumericsCore
 
 /// All training windows of a panel, counted and not copied: window `n` is found by binary search.
@@ -90,5 +91,30 @@ package struct WindowIndex: Sendable {
       if before[middle] <= number { low = middle } else { high = middle }
     }
     return Window(series: low, end: first[low] + number - before[low], limit: limits[low])
+  }
+}
+
+extension WindowIndex {
+  /// The windows that a forecaster is fitted to; none are held out where nothing else would be left.
+  ///
+  /// - Throws: `TrainingError.noWindows` where no series is long enough.
+  init(
+    _ panel: Panel, _ configuration: ForecasterConfiguration, validationWindows: Int
+  ) throws {
+    let minimum = TrainedForecaster.minimumObservations(configuration)
+    func index(_ validationWindows: Int) -> WindowIndex {
+      WindowIndex(
+        panel, horizon: configuration.horizon, contextLength: configuration.contextLength,
+        validationWindows: validationWindows, minimumContext: minimum)
+    }
+    var found = index(validationWindows)
+    if found.count == 0 { found = index(0) }
+    guard found.count > 0 else {
+      throw TrainingError(
+        .noWindows,
+        "no series is long enough to train on: a window needs \(minimum) observations and \((configuration.horizon + 1) / 2) steps after them"
+      )
+    }
+    self = found
   }
 }
