@@ -60,11 +60,13 @@ package final class KalmanFilter {
   ///   - values: oldest first, NaN where missing.
   ///   - advances: for each step the transition into it; the ordinary one where nil.
   ///   - variances: as the model numbers them.
+  ///   - isStartKnown: whether the state at the start is its mean, whatever its covariance.
   ///   - visit: sees each step's number, predicted mean and covariance, then filtered mean and covariance.
   /// - Returns: the log-likelihood of the observed values; minus infinity where a variance is not positive.
   @discardableResult
   package func run(
     _ values: UnsafeBufferPointer<Double>, advances: [UInt8]? = nil, variances: [Double],
+    isStartKnown: Bool = false,
     visit: ((Int, Buffer<Double>, Buffer<Double>, Buffer<Double>, Buffer<Double>) -> Void)? = nil
   ) -> Double {
     count = values.count
@@ -78,7 +80,7 @@ package final class KalmanFilter {
       dampedColumns.reserve(count * n)
     }
     for k in 0..<n { m[k] = model.mean[k] }
-    for k in 0..<(n * n) { p[k] = model.covariance[k] }
+    for k in 0..<(n * n) { p[k] = isStartKnown ? 0 : model.covariance[k] }
     var likelihood = 0.0
     /// Steps in a row that left the gain as it was.
     var unchanged = 0
@@ -219,23 +221,40 @@ package final class KalmanFilter {
     return (slopes, damping)
   }
 
-  /// The logarithm of the determinant of the start's covariance given the whole series, after ``gradient()``.
+  /// The logarithm of the determinant of the information that a series has about the state at the start, which is
+  /// taken as unknown: what the errors from a known start do when it is moved (Rosenberg 1973).
   ///
   /// - Returns: nil where the series does not determine the start.
-  package func logDeterminantOfStart() -> Double? {
-    let first = model.transposed[transition(into: 0)]
-    first.congruence(information.base, before.base, product: product.base)
-    // P - P N P.
-    let half = product.base
-    let start = model.covariance
-    Double.multiply(
-      n, n, n, alpha: 1, start, .plain, lda: n, before.base, .plain, ldb: n, beta: 0, half, ldc: n)
-    for k in 0..<(n * n) { predicted[k] = start[k] }
-    Double.multiply(
-      n, n, n, alpha: -1, half, .plain, lda: n, start, .plain, ldb: n, beta: 1, predicted.base,
-      ldc: n)
-    guard Cholesky.factor(predicted.base, n) else { return nil }
-    return (0..<n).reduce(0) { $0 + 2 * log(predicted[$1 * n + $1]) }
+  package func logInformationOfStart(
+    _ values: UnsafeBufferPointer<Double>, advances: [UInt8]? = nil, variances: [Double]
+  ) -> Double? {
+    guard
+      run(values, advances: advances, variances: variances, isStartKnown: true).isFinite
+    else { return nil }
+    let (information, response, next) = (information.base, before.base, product.base)
+    information.update(repeating: 0, count: n * n)
+    response.update(repeating: 0, count: n * n)
+    for k in 0..<n { response[k * n + k] = 1 }
+    let e = w.base
+    for t in 0..<count {
+      model.transitions[transition(into: t)].apply(response, columns: n, next)
+      response.update(from: next, count: n * n)
+      guard spreads[t] > 0 else { continue }
+      e.update(repeating: 0, count: n)
+      for (state, weight) in model.readout {
+        for k in 0..<n { e[k] += weight * response[state * n + k] }
+      }
+      let gain = gains.base + t * n
+      for i in 0..<n {
+        let share = e[i] / spreads[t]
+        for j in 0..<n {
+          information[i * n + j] += share * e[j]
+          response[i * n + j] -= gain[i] * e[j]
+        }
+      }
+    }
+    guard Cholesky.factor(information, n) else { return nil }
+    return (0..<n).reduce(0) { $0 + 2 * log(information[$1 * n + $1]) }
   }
 
   /// Means and covariances of the states given the whole series: the numbers of the Rauch-Tung-Striebel

@@ -67,15 +67,13 @@ package final class MaximumLikelihood {
     // The diffuse likelihood is the integral over the start: its unit depends on the number of states, so it
     // cannot compare models. The one at the best start can; they differ by the determinant of its information.
     filter.model.damping = damping
-    filter.run(values, advances: ways, variances: variances)
-    _ = filter.gradient()
-    let determinant = filter.logDeterminantOfStart()
+    let information = filter.logInformationOfStart(values, advances: ways, variances: variances)
     let likelihood =
       -value / scale
-      + 0.5 * (Double(structure.states) * log(Self.diffuse) - (determinant ?? .infinity))
+      + 0.5 * (Double(structure.states) * log(Self.diffuse) + (information ?? -.infinity))
     return Fit(
       variances: variances, damping: damping, logLikelihood: likelihood,
-      criterion: room > 0 && determinant != nil
+      criterion: room > 0 && information != nil
         ? -2 * likelihood + 2 * parameters * Double(observed) / room : .infinity)
   }
 

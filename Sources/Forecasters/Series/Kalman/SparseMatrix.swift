@@ -50,6 +50,20 @@ package final class SparseMatrix {
     }
   }
 
+  /// `out = self x` for `x` `[n, columns]`.
+  func apply(
+    _ x: UnsafePointer<Double>, columns width: Int, _ out: UnsafeMutablePointer<Double>
+  ) {
+    for row in 0..<size {
+      let to = out + row * width
+      to.update(repeating: 0, count: width)
+      for k in starts[row]..<starts[row + 1] {
+        let (source, value) = (x + columns[k] * width, values[k])
+        for j in 0..<width { to[j] += value * source[j] }
+      }
+    }
+  }
+
   /// `out = self p self'` for a symmetric `p` `[n, n]`.
   ///
   /// - Parameter product: `self p` afterwards.
