@@ -9,8 +9,9 @@ import NumericsCore
 ///
 /// All windows are encoded once, or as many as ``LeastSquaresLimits`` allow, drawn evenly. The linear start becomes
 /// the mixture of its candidates that errs least, and a ridge regression explains what it leaves. The penalty is
-/// the one of a grid with the least absolute error in cross-validation, and quantiles are those of its residuals,
-/// so that intervals are as wide as for windows that were not seen.
+/// the one of a grid with the least absolute error in cross-validation, residuals beyond the common measure pull no
+/// harder than at it (``WinsorisedTargets``), and quantiles are those of the residuals in cross-validation, so that
+/// intervals are as wide as for windows that were not seen.
 final class LeastSquaresFit {
   private let memory: TrainingMemory
   private let panel: Panel
@@ -38,6 +39,10 @@ final class LeastSquaresFit {
 
   private static func folds(_ width: Int) -> Int { width > 1024 ? 4 : 8 }
 
+  /// Part of its series that a window's context covers at least. What is forecast has seen all of its series:
+  /// windows of a few steps at the start err more, and would widen its intervals.
+  private static let contextShare = 0.5
+
   private struct Model {
     let parameters: Buffer<Float>
     /// Mean quantile loss in cross-validation.
@@ -47,7 +52,8 @@ final class LeastSquaresFit {
 
   func fit(_ progress: (TrainingProgress) throws -> Void) throws -> TrainingResult {
     let c = memory.network.configuration
-    let held = try WindowIndex(panel, c, validationWindows: configuration.validationWindows)
+    let held = try WindowIndex(panel, c, validationWindows: configuration.validationWindows,
+      contextShare: Self.contextShare)
     let validates = !held.validation.isEmpty
     let refits = validates && configuration.refitOnAll
     let share = refits ? 0.5 : 1.0
@@ -58,7 +64,7 @@ final class LeastSquaresFit {
       validationLoss = loss.isFinite ? loss : nil
     }
     if refits, !outOfTime {
-      let all = try WindowIndex(panel, c, validationWindows: 0)
+      let all = try WindowIndex(panel, c, validationWindows: 0, contextShare: Self.contextShare)
       let second = try solve(all, .refit, (share, 1), progress)
       // What ran out of time has seen less than what was validated.
       if !outOfTime { model = second }
@@ -113,7 +119,16 @@ final class LeastSquaresFit {
       data, folds: Self.folds(data.width), sparsity: sparsity, threads: memory.threads,
       check: check)
     let penalty = try self.penalty(c, regression, check)
-    let residuals = try regression.residuals(penalty, check: check)
+    var residuals = try regression.residuals(penalty, check: check)
+    if c.flag(RidgeOptions.robust.name) {
+      let winsorised = WinsorisedTargets(data)
+      for _ in 0..<WinsorisedTargets.rounds {
+        winsorised.limit(residuals)
+        try regression.readTargets(check: check)
+        residuals = try regression.residuals(penalty, check: check)
+        winsorised.restore(residuals)
+      }
+    }
     let solution = try regression.solution(penalty, check: check)
     let quantiles = ResidualQuantiles(residuals, steps: H, levels: c.quantiles)
     write(start, solution, quantiles, width: data.width, to: parameters)

@@ -58,17 +58,29 @@ package final class RidgeRegression: Sendable {
       grams: (0..<folds.count).map { _ in Buffer(P * P) },
       products: (0..<folds.count).map { _ in Buffer(P * data.steps) },
       counts: Buffer(folds.count))
-    let rows = Blocks(data, means: means, scale: scale)
-    let (parts, partOfRow) = (parts, folds.parts)
+    try read(grams: true, check)
+  }
+
+  /// Takes note of targets that have changed, missing ones apart.
+  package func readTargets(check: () throws -> Void = {}) throws {
+    for products in parts.products { products.zero() }
+    try read(grams: false, check)
+  }
+
+  private func read(grams: Bool, _ check: () throws -> Void) throws {
+    let blocks = Blocks(data, means: means, scale: scale)
     let all = (0..<data.steps).map { $0 }
     try inWaves(folds.count, check) { fold in
-      let members = (0..<data.rows).lazy
-        .filter { complete[$0] && Int(partOfRow[$0]) == fold }.map { Int32($0) }
-      let numbers = Array(members)
-      parts.counts[fold] = Double(numbers.count)
-      rows.add(
-        numbers, steps: all, sign: 1, to: parts.grams[fold].base, parts.products[fold].base)
+      let rows = completeRows(of: fold)
+      parts.counts[fold] = Double(rows.count)
+      blocks.add(
+        rows, steps: all, sign: 1, to: grams ? parts.grams[fold].base : nil,
+        parts.products[fold].base)
     }
+  }
+
+  private func completeRows(of fold: Int) -> [Int32] {
+    (0..<data.rows).filter { complete[$0] && Int(folds.parts[$0]) == fold }.map { Int32($0) }
   }
 
   /// Means of the features and one over the root of their mean variance.
@@ -146,12 +158,12 @@ package final class RidgeRegression: Sendable {
 
     /// Adds or subtracts the normal equations of rows in which all of `steps` are observed.
     func add(
-      _ rows: [Int32], steps: [Int], sign: Double, to gram: UnsafeMutablePointer<Double>,
+      _ rows: [Int32], steps: [Int], sign: Double, to gram: UnsafeMutablePointer<Double>?,
       _ products: UnsafeMutablePointer<Double>
     ) {
       let P = data.width + 1
       forEach(rows, steps: steps) { part, x, y in
-        Cholesky.addGram(rows: part.count, P, x, to: gram, scale: sign)
+        if let gram { Cholesky.addGram(rows: part.count, P, x, to: gram, scale: sign) }
         Double.multiply(
           P, steps.count, part.count, alpha: sign, x, .transposed, lda: P, y, .plain,
           ldb: steps.count, beta: 1, products, ldc: steps.count)
@@ -284,8 +296,7 @@ package final class RidgeRegression: Sendable {
     let group = groups[number]
     let K = group.steps.count
     let rows =
-      (0..<data.rows).filter { complete[$0] && Int(folds.parts[$0]) == fold }.map { Int32($0) }
-      + group.partial.filter { Int(folds.parts[Int($0)]) == fold }
+      completeRows(of: fold) + group.partial.filter { Int(folds.parts[Int($0)]) == fold }
     let predictions = Buffer<Double>(Self.block * K)
     solve(group, without: folds.count > 1 ? fold : nil, penalties, blocks) { penalty, solution in
       blocks.forEach(rows, steps: group.steps) { part, x, y in

@@ -14,7 +14,7 @@ public enum ARNetArchitecture: EncoderArchitecture {
   package static let sparsity = "sparsity"
   public static let options: [ModelOption] = [
     .integer("lags", 0...1_000_000, standard: 0, "newest steps that are read; 0 is the context"),
-    RidgeOptions.ridge,
+    RidgeOptions.ridge, RidgeOptions.robust,
     .number(
       sparsity, 0...1e6, standard: 0,
       "weight of AR-Net's regulariser, which takes lags to zero; 0 is the dense form"),

@@ -21,7 +21,7 @@ public enum EchoStateArchitecture: EncoderArchitecture {
       "largest modulus of the recurrent eigenvalues, of each gate"),
     .number("connectivity", 0.001...1, standard: 0.2, "part of the recurrent weights not zero"),
     .number("inputScale", 0.001...100, standard: 0.3, "input weights lie between plus and minus it"),
-    RidgeOptions.ridge,
+    RidgeOptions.ridge, RidgeOptions.robust,
   ]
 
   public static func makeEncoder<Element: Real>(

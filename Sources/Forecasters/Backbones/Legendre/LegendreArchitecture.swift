@@ -13,7 +13,7 @@ public enum LegendreArchitecture: EncoderArchitecture {
   public static let options: [ModelOption] = [
     .integer("order", 1...512, standard: 32, "coefficients of the memory"),
     .integer("window", 0...1_000_000, standard: 0, "steps that the memory holds; 0 is the context"),
-    RidgeOptions.ridge,
+    RidgeOptions.ridge, RidgeOptions.robust,
   ]
 
   public static func makeEncoder<Element: Real>(

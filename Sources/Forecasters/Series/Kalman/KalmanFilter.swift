@@ -13,8 +13,11 @@ package final class KalmanFilter {
   private let n: Int
   /// Steps of the last series.
   private(set) var count = 0
-  private var variances: [Double]
+  private let variances: Buffer<Double>
   private var advances: [UInt8] = []
+
+  /// Variances of the disturbances of the states.
+  private let disturbance: Buffer<Double>
 
   // Of the state: filtered mean and covariance, predicted ones, products.
   private let m: Buffer<Double>
@@ -44,7 +47,8 @@ package final class KalmanFilter {
   package init(_ model: StateSpaceModel) {
     self.model = model
     n = model.size
-    variances = [Double](repeating: 0, count: model.varianceCount)
+    variances = Buffer(model.varianceCount)
+    disturbance = Buffer(model.size)
     func vector() -> Buffer<Double> { Buffer(model.size) }
     func matrix() -> Buffer<Double> { Buffer(model.size * model.size) }
     (m, a, pz, r, s, w) = (vector(), vector(), vector(), vector(), vector(), vector())
@@ -70,7 +74,7 @@ package final class KalmanFilter {
     visit: ((Int, Buffer<Double>, Buffer<Double>, Buffer<Double>, Buffer<Double>) -> Void)? = nil
   ) -> Double {
     count = values.count
-    self.variances = variances
+    setVariances(variances)
     self.advances = advances ?? []
     errors.reserve(count)
     spreads.reserve(count)
@@ -79,6 +83,10 @@ package final class KalmanFilter {
       dampedMeans.reserve(count)
       dampedColumns.reserve(count * n)
     }
+    // Places once and for all: a buffer's is looked up at every use.
+    let (errors, spreads, gains) = (self.errors.base, self.spreads.base, self.gains.base)
+    let (m, a) = (self.m.base, self.a.base)
+    let dampedMeans = self.dampedMeans.base
     for k in 0..<n { m[k] = model.mean[k] }
     for k in 0..<(n * n) { p[k] = isStartKnown ? 0 : model.covariance[k] }
     var likelihood = 0.0
@@ -97,18 +105,18 @@ package final class KalmanFilter {
       predict(way, covariance: !isSteady)
       if let damped = model.damped {
         dampedMeans[t] = lastDamped
-        let column = dampedColumns.base + t * n
+        let (column, product) = (dampedColumns.base + t * n, product.base)
         for k in 0..<n { column[k] = product[k * n + damped.column] }
       }
       guard observed else {
-        m.copy(from: a)
+        m.update(from: a, count: n)
         p.copy(from: predicted)
         spreads[t] = 0
         unchanged = 0
-        visit?(t, a, predicted, m, p)
+        visit?(t, self.a, predicted, self.m, p)
         continue
       }
-      let gain = gains.base + t * n
+      let gain = gains + t * n
       var error = values[t]
       for (state, weight) in model.readout { error -= weight * a[state] }
       if isSteady {
@@ -127,9 +135,14 @@ package final class KalmanFilter {
       errors[t] = error
       for k in 0..<n { m[k] = a[k] + gain[k] * error }
       likelihood -= 0.5 * (log(2 * .pi * spreads[t]) + error * error / spreads[t])
-      visit?(t, a, predicted, m, p)
+      visit?(t, self.a, predicted, self.m, p)
     }
     return likelihood
+  }
+
+  private func setVariances(_ numbers: [Double]) {
+    for k in 0..<variances.count { variances[k] = numbers[k] }
+    for k in 0..<n { disturbance[k] = model.variance[k].map { numbers[$0] } ?? 0 }
   }
 
   private func transition(into t: Int) -> Int { advances.isEmpty ? 0 : Int(advances[t]) }
@@ -142,9 +155,8 @@ package final class KalmanFilter {
     matrix.apply(m.base, a.base)
     guard covariance else { return }
     matrix.congruence(p.base, predicted.base, product: product.base)
-    for k in 0..<n {
-      if let number = model.variance[k] { predicted[k * n + k] += variances[number] }
-    }
+    let (out, own) = (predicted.base, disturbance.base)
+    for k in 0..<n { out[k * n + k] += own[k] }
   }
 
   /// Gain and filtered covariance of an observed step.
@@ -157,7 +169,8 @@ package final class KalmanFilter {
       let row = predicted + state * n
       for k in 0..<n { pz[k] += weight * row[k] }
     }
-    var spread = variances[0]
+    let noise = variances[0]
+    var spread = noise
     for (state, weight) in model.readout { spread += weight * pz[state] }
     guard spread > 0 else { return spread }
     let inverse = 1 / spread
@@ -166,7 +179,7 @@ package final class KalmanFilter {
     for i in 0..<n {
       let (row, out, g) = (predicted + i * n, p + i * n, gain[i])
       for j in 0..<n { out[j] = row[j] - g * pz[j] }
-      var factor = variances[0] * g
+      var factor = noise * g
       for (state, weight) in model.readout { factor -= weight * out[state] }
       for j in 0..<n { out[j] += factor * gain[j] }
     }
@@ -199,25 +212,28 @@ package final class KalmanFilter {
   /// Derivatives of the log-likelihood of the last run by the variances and, last, by the damping: the
   /// disturbance smoother (Koopman & Shephard 1992), exact.
   package func gradient() -> (variances: [Double], damping: Double) {
-    var slopes = [Double](repeating: 0, count: variances.count)
+    var noise = 0.0
     var damping = 0.0
+    var own = [Double](repeating: 0, count: n)
+    let (spreads, dampedMeans) = (spreads.base, dampedMeans.base)
+    let (dampedColumns, r, information) = (dampedColumns.base, r.base, information.base)
     backward { t, u, d in
-      if spreads[t] > 0 { slopes[0] += 0.5 * (u * u - d) }
-      for k in 0..<n {
-        guard let number = model.variance[k] else { continue }
-        slopes[number] += 0.5 * (r[k] * r[k] - information[k * n + k])
-      }
+      if spreads[t] > 0 { noise += 0.5 * (u * u - d) }
+      for k in 0..<n { own[k] += 0.5 * (r[k] * r[k] - information[k * n + k]) }
       guard let damped = model.damped else { return }
-      let column = dampedColumns.base + t * n
+      let column = dampedColumns + t * n
       var inner = 0.0
       for k in 0..<n { inner += r[k] * column[k] }
       for row in damped.rows {
         var sum = r[row] * (dampedMeans[t] + inner)
-        let line = information.base + row * n
+        let line = information + row * n
         for k in 0..<n { sum -= line[k] * column[k] }
         damping += sum
       }
     }
+    var slopes = [Double](repeating: 0, count: variances.count)
+    slopes[0] = noise
+    for k in 0..<n { if let number = model.variance[k] { slopes[number] += own[k] } }
     return (slopes, damping)
   }
 
@@ -292,6 +308,7 @@ package final class KalmanFilter {
   private func backward(_ visit: (Int, Double, Double) -> Void) {
     let (n, r, s, w) = (n, r.base, s.base, w.base)
     let (information, before) = (information.base, before.base)
+    let (errors, spreads, gains) = (errors.base, spreads.base, gains.base)
     s.update(repeating: 0, count: n)
     before.update(repeating: 0, count: n * n)
     var unchanged = 0
@@ -312,7 +329,7 @@ package final class KalmanFilter {
       r.update(from: s, count: n)
       if !isSteady { information.update(from: before, count: n * n) }
       if spreads[t] > 0 {
-        let gain = gains.base + t * n
+        let gain = gains + t * n
         u = errors[t] / spreads[t]
         for k in 0..<n { u -= gain[k] * s[k] }
         for (state, weight) in model.readout { r[state] += weight * u }

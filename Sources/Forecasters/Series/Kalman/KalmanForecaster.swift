@@ -3,8 +3,8 @@ import Foundation
 /// Forecasts each series by the structural model that fits it best: see ``KalmanArchitecture``.
 ///
 /// Quantiles are normal, of the mean and variance that the filter gives each step ahead; those of a model of
-/// logarithms are mapped back. What the variances were estimated from does not widen them. A series with a single
-/// value or no change stays where it is.
+/// logarithms are mapped back. Variances are those of maximum likelihood over the share of observations
+/// that the parameters leave. A series with a single value or no change stays where it is.
 final class KalmanForecaster: SeriesForecaster {
   let batch = 16
 
@@ -171,9 +171,12 @@ final class KalmanForecaster: SeriesForecaster {
       _ = filter.run(
         $0, advances: steps.ways.map { Array($0.prefix(count)) }, variances: best.fit.variances)
     }
+    // As in a regression, what was fitted makes the errors of the fit too small.
+    let observed = Double(scaled.values.count { !$0.isNaN })
+    let freedom = observed / max(observed - Double(best.structure.parameters), 1)
     filter.forecast(horizon, advances: steps.ways.map { Array($0.dropFirst(count)) }) {
       step, mean, variance in
-      let deviation = max(variance, 0).squareRoot()
+      let deviation = (max(variance, 0) * freedom).squareRoot()
       for q in 0..<Q {
         let value = (mean + levels[q] * deviation) * scaled.scale + scaled.location
         out[step * Q + q] = best.transform == .log ? exp(value) : value

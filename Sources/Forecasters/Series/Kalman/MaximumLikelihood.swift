@@ -9,8 +9,8 @@ package final class MaximumLikelihood {
   static let diffuse = 1e6
   /// Variances are sought between these, as logarithms.
   private static let (lowest, highest) = (log(1e-9), log(1e2))
-  /// Range of the damping factor: below it a slope is hardly one, above it it is not damped.
-  private static let (slowest, fastest) = (0.7, 1.0)
+  /// Range of the damping factor: below it a slope is hardly one, above it it is hardly damped.
+  private static let (slowest, fastest) = (0.7, 0.98)
 
   package let structure: StructuralModel
   package let filter: KalmanFilter

@@ -3,18 +3,30 @@
 /// Belongs to one thread: entries can be changed.
 package final class SparseMatrix {
   package let size: Int
+  // In memory of their own: access to arrays of a class is checked at every use.
   /// Where the entries of each row begin; one more than rows.
-  private let starts: [Int]
-  private let columns: [Int]
-  private var values: [Double]
+  private let starts: UnsafeMutablePointer<Int>
+  private let columns: UnsafeMutablePointer<Int>
+  private let values: UnsafeMutablePointer<Double>
 
   /// - Parameter entries: each place at most once.
   package init(_ size: Int, _ entries: [(row: Int, column: Int, value: Double)]) {
     self.size = size
     let sorted = entries.sorted { ($0.row, $0.column) < ($1.row, $1.column) }
-    columns = sorted.map(\.column)
-    values = sorted.map(\.value)
-    starts = (0...size).map { row in sorted.count { $0.row < row } }
+    starts = .allocate(capacity: size + 1)
+    columns = .allocate(capacity: max(sorted.count, 1))
+    values = .allocate(capacity: max(sorted.count, 1))
+    for row in 0...size { (starts + row).initialize(to: sorted.count { $0.row < row }) }
+    for (place, entry) in sorted.enumerated() {
+      (columns + place).initialize(to: entry.column)
+      (values + place).initialize(to: entry.value)
+    }
+  }
+
+  deinit {
+    starts.deallocate()
+    columns.deallocate()
+    values.deallocate()
   }
 
   /// - Precondition: the place was given an entry.
@@ -39,14 +51,10 @@ package final class SparseMatrix {
 
   /// `out = self x`.
   package func apply(_ x: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>) {
-    columns.withUnsafeBufferPointer { columns in
-      values.withUnsafeBufferPointer { values in
-        for row in 0..<size {
-          var sum = 0.0
-          for k in starts[row]..<starts[row + 1] { sum += values[k] * x[columns[k]] }
-          out[row] = sum
-        }
-      }
+    for row in 0..<size {
+      var sum = 0.0
+      for k in starts[row]..<starts[row + 1] { sum += values[k] * x[columns[k]] }
+      out[row] = sum
     }
   }
 
@@ -56,8 +64,14 @@ package final class SparseMatrix {
   ) {
     for row in 0..<size {
       let to = out + row * width
-      to.update(repeating: 0, count: width)
-      for k in starts[row]..<starts[row + 1] {
+      let first = starts[row]
+      guard first < starts[row + 1] else {
+        to.update(repeating: 0, count: width)
+        continue
+      }
+      let (source, value) = (x + columns[first] * width, values[first])
+      for j in 0..<width { to[j] = value * source[j] }
+      for k in (first + 1)..<starts[row + 1] {
         let (source, value) = (x + columns[k] * width, values[k])
         for j in 0..<width { to[j] += value * source[j] }
       }
@@ -71,34 +85,15 @@ package final class SparseMatrix {
     _ p: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>,
     product: UnsafeMutablePointer<Double>
   ) {
-    let n = size
-    columns.withUnsafeBufferPointer { columns in
-      values.withUnsafeBufferPointer { values in
-        starts.withUnsafeBufferPointer { starts in
-          for i in 0..<n {
-            let row = product + i * n
-            let first = starts[i]
-            if first == starts[i + 1] {
-              row.update(repeating: 0, count: n)
-              continue
-            }
-            let (source, value) = (p + columns[first] * n, values[first])
-            for j in 0..<n { row[j] = value * source[j] }
-            for k in (first + 1)..<starts[i + 1] {
-              let (source, value) = (p + columns[k] * n, values[k])
-              for j in 0..<n { row[j] += value * source[j] }
-            }
-          }
-          for i in 0..<n {
-            let row = product + i * n
-            for j in 0...i {
-              var sum = 0.0
-              for k in starts[j]..<starts[j + 1] { sum += values[k] * row[columns[k]] }
-              out[i * n + j] = sum
-              out[j * n + i] = sum
-            }
-          }
-        }
+    let (n, starts, columns, values) = (size, starts, columns, values)
+    apply(p, columns: n, product)
+    for i in 0..<n {
+      let row = product + i * n
+      for j in 0...i {
+        var sum = 0.0
+        for k in starts[j]..<starts[j + 1] { sum += values[k] * row[columns[k]] }
+        out[i * n + j] = sum
+        out[j * n + i] = sum
       }
     }
   }
