@@ -8,7 +8,8 @@ package import NumericsCore
 /// more slowly in `w²`, so it lies below its tangents there, and the minimum of error and tangent is a ridge
 /// regression with a weight for each coefficient (Hunter & Lange 2004). No step rises, none needs a rate, and what
 /// goes to zero arrives there: near zero the tangents are steep without bound. Coefficients that the path from the
-/// least squares has taken to zero are then tried one by one, which leaves minima that a path cannot.
+/// least squares has taken to zero are then tried one by one, which leaves minima that a path cannot, until none
+/// changes: a minimum along every axis.
 package struct SparseRegression {
   package static let c1 = 3.0
   package static let c2 = 3.0
@@ -56,8 +57,10 @@ package struct SparseRegression {
     var roots = w
     for column in 0..<columns {
       for k in 0..<P { w[k] = solution[k * columns + column] }
-      majorise(&w, column, &roots, system)
-      if exchange(&w, column) { majorise(&w, column, &roots, system) }
+      for _ in 0..<20 {
+        majorise(&w, column, &roots, system)
+        if !exchange(&w, column) { break }
+      }
       for k in 0..<P { solution[k * columns + column] = w[k] }
     }
   }
