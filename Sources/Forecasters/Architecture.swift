@@ -28,13 +28,27 @@ extension Architecture {
   public static func validate(_ configuration: ForecasterConfiguration) throws {}
 }
 
+/// How the parameters of a network are found.
+public enum FittingMethod: String, Sendable {
+  /// All of them by descent along the gradient.
+  case gradient
+  /// Those of the encoder are drawn and stay; the map from its state is the solution of a regression.
+  case leastSquares
+}
+
 /// A network whose parameters are fitted to all series of a panel.
 public protocol NetworkArchitecture: Architecture {
+  static var fitting: FittingMethod { get }
+
   /// Makes the model of a validated configuration for `inputs` numbers a step, and adds its parameters to
   /// `layout`.
   static func makeModel<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any WindowModel<Element>
+}
+
+extension NetworkArchitecture {
+  public static var fitting: FittingMethod { .gradient }
 }
 
 /// A network that reads the window into one state, which a linear map takes to all steps ahead.

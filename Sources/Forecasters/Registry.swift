@@ -37,6 +37,10 @@ public enum Registry {
     DLinearArchitecture.self,
     NLinearArchitecture.self,
     MLPArchitecture.self,
+    ARNetArchitecture.self,
+    LegendreArchitecture.self,
+    EchoStateArchitecture.self,
+    KalmanArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }
@@ -44,6 +48,11 @@ public enum Registry {
   /// Whether a forecaster of this kind has weights that are fitted to a panel.
   public static func isNetwork(_ kind: String) -> Bool {
     entry(kind) is any NetworkArchitecture.Type
+  }
+
+  /// How the weights of a kind are fitted; nil where there are none.
+  public static func fitting(_ kind: String) -> FittingMethod? {
+    (entry(kind) as? any NetworkArchitecture.Type)?.fitting
   }
 
   public static func entry(_ kind: String) -> (any Architecture.Type)? {

@@ -46,6 +46,9 @@ extension Trainer {
           guard Registry.isNetwork(fit.forecaster.kind) else {
             return try trainer.fit(fit.forecaster, on: fit.panel)
           }
+          if Registry.fitting(fit.forecaster.kind) == .leastSquares {
+            return try trainer.fit(fit.forecaster, on: fit.panel) { try progress(number, $0) }
+          }
           if memory?.network.configuration != fit.forecaster {
             memory = try trainer.makeMemory(fit.forecaster)
           }

@@ -16,7 +16,7 @@ public struct Trainer: Sendable {
   /// - Parameters:
   ///   - resume: a checkpoint of the same training, from which it goes on; the result is, byte for byte, that
   ///     of a training that was never interrupted.
-  ///   - checkpointing: when checkpoints are made, and who gets them.
+  ///   - checkpointing: when checkpoints are made, and who gets them; what is fitted by least squares makes none.
   ///   - progress: called after every step; what it throws ends the training.
   /// - Throws: `ForecasterError`, `TrainingError`, and what `checkpointing` and `progress` throw.
   public func fit(
@@ -30,13 +30,29 @@ public struct Trainer: Sendable {
       return TrainingResult(nothingFitted: forecaster)
     }
     let memory = try makeMemory(forecaster)
+    if Registry.fitting(forecaster.kind) == .leastSquares {
+      guard resume == nil else {
+        throw TrainingError(
+          .badCheckpoint,
+          "\(forecaster.kind) is fitted by least squares in one go: there is no checkpoint to go on from"
+        )
+      }
+      return try LeastSquaresFit(memory: memory, panel: panel, configuration: configuration)
+        .fit(progress)
+    }
     return try fit(
       on: panel, memory, resume: resume, checkpointing: checkpointing, progress: progress)
   }
 
   /// - Throws: `ForecasterError.badConfiguration`.
   func makeMemory(_ forecaster: ForecasterConfiguration) throws -> TrainingMemory {
-    try TrainingMemory(
+    if Registry.fitting(forecaster.kind) == .leastSquares, configuration.recompute {
+      throw TrainingError(
+        .badConfiguration,
+        "recompute is true, but \(forecaster.kind) is fitted by least squares, which keeps no activations: leave it out"
+      )
+    }
+    return try TrainingMemory(
       forecaster, threads: min(configuration.threads, configuration.batch),
       recompute: configuration.recompute)
   }
@@ -49,6 +65,9 @@ public struct Trainer: Sendable {
     try forecaster.validate()
     if !Registry.isNetwork(forecaster.kind) { return 0 }
     let network = try ForecastNetwork<Float>(forecaster)
+    if Registry.fitting(forecaster.kind) == .leastSquares {
+      return LeastSquaresFit.plannedBytes(network, threads: configuration.threads)
+    }
     let threads = min(configuration.threads, configuration.batch)
     let windows = (configuration.batch + threads - 1) / threads
     let step = network.trainingBytes(windows, recompute: configuration.recompute)

@@ -50,20 +50,7 @@ final class TrainingRun {
     from checkpoint: TrainingCheckpoint?, _ progress: (TrainingProgress) throws -> Void
   ) throws -> TrainingResult {
     let c = memory.network.configuration
-    let minimum = TrainedForecaster.minimumObservations(c)
-    func index(_ validationWindows: Int) -> WindowIndex {
-      WindowIndex(
-        panel, horizon: c.horizon, contextLength: c.contextLength,
-        validationWindows: validationWindows, minimumContext: minimum)
-    }
-    var held = index(configuration.validationWindows)
-    if held.count == 0 { held = index(0) }
-    guard held.count > 0 else {
-      throw TrainingError(
-        .noWindows,
-        "no series is long enough to train on: a window needs \(minimum) observations and \((c.horizon + 1) / 2) steps after them"
-      )
-    }
+    let held = try WindowIndex(panel, c, validationWindows: configuration.validationWindows)
     let validates = !held.validation.isEmpty
     let refits = validates && configuration.refitOnAll
     let share = refits ? 0.5 : 1.0
@@ -86,7 +73,7 @@ final class TrainingRun {
       let resumed = fitted != nil ? checkpoint?.state : nil
       fitted = result
       let second = try train(
-        on: index(0), steps: bestStep, phase: .refit, fractions: (share, 1), from: resumed,
+        on: WindowIndex(panel, c, validationWindows: 0), steps: bestStep, phase: .refit, fractions: (share, 1), from: resumed,
         progress)
       // A refit that ran out of time is half-trained: the validated weights are better.
       if !outOfTime { result = second }

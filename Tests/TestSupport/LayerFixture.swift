@@ -53,16 +53,27 @@ package struct LayerFixture: Decodable, Sendable {
       number = try? container.decode(Double.self)
     }
   }
+  /// A tensor, or a group of them.
   private struct LooseTensor: Decodable {
     let tensor: Tensor?
-    init(from decoder: any Decoder) throws { tensor = try? Tensor(from: decoder) }
+    let group: [String: Tensor]
+    init(from decoder: any Decoder) throws {
+      tensor = try? Tensor(from: decoder)
+      group = tensor == nil ? (try? [String: Tensor](from: decoder)) ?? [:] : [:]
+    }
   }
 
   package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
     func tensors(_ key: Key) throws -> [String: Tensor] {
-      try (container.decodeIfPresent([String: LooseTensor].self, forKey: key) ?? [:])
-        .compactMapValues(\.tensor)
+      var tensors: [String: Tensor] = [:]
+      for (name, found) in try container.decodeIfPresent([String: LooseTensor].self, forKey: key)
+        ?? [:]
+      {
+        tensors[name] = found.tensor
+        for (part, tensor) in found.group { tensors["\(name).\(part)"] = tensor }
+      }
+      return tensors
     }
     name = try container.decode(String.self, forKey: .name)
     model = (try? container.decode(String.self, forKey: .model)) ?? ""

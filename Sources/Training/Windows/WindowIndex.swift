@@ -1,3 +1,4 @@
+import Forecasters
 import NumericsCore
 
 /// All training windows of a panel, counted and not copied: window `n` is found by binary search.
@@ -31,8 +32,11 @@ package struct WindowIndex: Sendable {
   /// - Parameters:
   ///   - validationWindows: windows held out at the end of each series; 0 trains on everything.
   ///   - minimumContext: observed steps that a context needs.
+  ///   - contextShare: part of its series that a context covers at least, as far as the context length goes: what is
+  ///     forecast has seen all of it.
   package init(
-    _ panel: Panel, horizon: Int, contextLength: Int, validationWindows: Int, minimumContext: Int
+    _ panel: Panel, horizon: Int, contextLength: Int, validationWindows: Int, minimumContext: Int,
+    contextShare: Double = 0
   ) {
     var before = [0]
     var first: [Int] = []
@@ -44,7 +48,9 @@ package struct WindowIndex: Sendable {
       let range = panel.range(of: series)
       let length = range.count
       // Contexts end at `start` at the earliest and targets need not be complete at the end.
-      let start = Self.start(panel, range, minimumContext)
+      let start = max(
+        Self.start(panel, range, minimumContext),
+        min(contextLength, Int(contextShare * Double(length))))
       let heldOut = validationWindows * horizon
       let spares = heldOut > 0 && length - heldOut >= start + horizon
       let end = spares ? length - heldOut : length  // targets lie before `end`
@@ -90,5 +96,32 @@ package struct WindowIndex: Sendable {
       if before[middle] <= number { low = middle } else { high = middle }
     }
     return Window(series: low, end: first[low] + number - before[low], limit: limits[low])
+  }
+}
+
+extension WindowIndex {
+  /// The windows that a forecaster is fitted to; none are held out where nothing else would be left.
+  ///
+  /// - Throws: `TrainingError.noWindows` where no series is long enough.
+  init(
+    _ panel: Panel, _ configuration: ForecasterConfiguration, validationWindows: Int,
+    contextShare: Double = 0
+  ) throws {
+    let minimum = TrainedForecaster.minimumObservations(configuration)
+    func index(_ validationWindows: Int) -> WindowIndex {
+      WindowIndex(
+        panel, horizon: configuration.horizon, contextLength: configuration.contextLength,
+        validationWindows: validationWindows, minimumContext: minimum,
+        contextShare: contextShare)
+    }
+    var found = index(validationWindows)
+    if found.count == 0 { found = index(0) }
+    guard found.count > 0 else {
+      throw TrainingError(
+        .noWindows,
+        "no series is long enough to train on: a window needs \(minimum) observations and \((configuration.horizon + 1) / 2) steps after them"
+      )
+    }
+    self = found
   }
 }

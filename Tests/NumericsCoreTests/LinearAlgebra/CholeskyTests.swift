@@ -1,0 +1,97 @@
+import NumericsCore
+import TestSupport
+import Testing
+
+@Suite("Linear algebra")
+struct CholeskyTests {
+  /// A random `a a'` with something on the diagonal, as one matrix.
+  private func positive(_ n: Int, seed: UInt64) -> [Double] {
+    var random = SeededGenerator(seed: seed)
+    let a = random.normals(n * n)
+    return (0..<(n * n)).map { place in
+      let (i, j) = (place / n, place % n)
+      return (0..<n).reduce(i == j ? 0.1 : 0) { $0 + a[i * n + $1] * a[j * n + $1] }
+    }
+  }
+
+  @Test(
+    "the factor times its transpose is the matrix, and what it solves fulfils the equations",
+    arguments: [1, 2, 5, 47, 48, 49, 97, 130])
+  func factor(n: Int) {
+    let a = positive(n, seed: UInt64(n))
+    var factor = a
+    // What is above the diagonal is neither read nor written.
+    for i in 0..<n { for j in (i + 1)..<max(n, i + 1) { factor[i * n + j] = .nan } }
+    #expect(Cholesky.factor(&factor, n))
+    let size = a.reduce(0) { max($0, abs($1)) }
+    for i in 0..<n {
+      for j in 0...i {
+        let product = (0...j).reduce(0) { $0 + factor[i * n + $1] * factor[j * n + $1] }
+        expectClose(product, a[i * n + j], absolute: 1e-13 * size)
+      }
+      #expect((i + 1..<max(n, i + 1)).allSatisfy { factor[i * n + $0].isNaN })
+    }
+    var random = SeededGenerator(seed: 3)
+    let x = random.normals(n * 3)
+    var b = (0..<(n * 3)).map { place in
+      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * x[$1 * 3 + place % 3] }
+    }
+    Cholesky.solve(factor, n, &b, columns: 3)
+    let back = (0..<(n * 3)).map { place in
+      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * b[$1 * 3 + place % 3] }
+    }
+    let expected = (0..<(n * 3)).map { place in
+      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * x[$1 * 3 + place % 3] }
+    }
+    expectClose(back, expected, absolute: 1e-9 * size)
+  }
+
+  @Test("a matrix that is not positive definite has no factor", arguments: [0, 3, 60])
+  func indefinite(place: Int) {
+    let n = 64
+    var a = positive(n, seed: 9)
+    a[place * n + place] = -1
+    #expect(!Cholesky.factor(&a, n))
+    var nothing = [Double.nan]
+    #expect(!Cholesky.factor(&nothing, 1))
+  }
+
+  @Test("a Gram matrix is the sum over rows")
+  func gram() {
+    var random = SeededGenerator(seed: 5)
+    let x = random.normals(7 * 4)
+    var gram = [Double](repeating: 1, count: 16)
+    Cholesky.addGram(rows: 7, 4, x, to: &gram, scale: -2)
+    for i in 0..<4 {
+      for j in 0..<4 {
+        let sum = (0..<7).reduce(0) { $0 + x[$1 * 4 + i] * x[$1 * 4 + j] }
+        expectClose(gram[i * 4 + j], j <= i ? 1 - 2 * sum : 1, absolute: 1e-13)
+      }
+    }
+  }
+
+  @Test("the spectral radius of matrices whose eigenvalues are known")
+  func radius() {
+    // A turn by 1 radian, stretched: a complex pair of modulus 0.7; beside it 0.3.
+    let (c, s) = (0.7 * 0.5403023058681398, 0.7 * 0.8414709848078965)
+    expectClose(SpectralRadius.of([c, -s, 0, s, c, 0, 0, 0, 0.3], 3), 0.7, relative: 1e-4)
+    expectClose(SpectralRadius.of([-2], 1), 2, relative: 1e-12)
+    // A Jordan block grows faster than its radius, for a while.
+    expectClose(SpectralRadius.of([0.5, 100, 0, 0.5], 2), 0.5, relative: 1e-3)
+    #expect(SpectralRadius.of([0, 1, 0, 0], 2) == 0)
+    #expect(SpectralRadius.of([Double](repeating: 0, count: 9), 3) == 0)
+    // Symmetric: the radius is the norm.
+    var random = SeededGenerator(seed: 1)
+    let q = random.normals(400)
+    let symmetric = (0..<400).map { (q[$0] + q[$0 % 20 * 20 + $0 / 20]) / 2 }
+    var x = random.normals(20)
+    var norm = 0.0
+    for _ in 0..<4000 {
+      let once = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * x[$1] } }
+      x = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * once[$1] } }
+      norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      x = x.map { $0 / norm }
+    }
+    expectClose(SpectralRadius.of(symmetric, 20), norm.squareRoot(), relative: 1e-4)
+  }
+}
