@@ -67,7 +67,7 @@ bench: build ## run the benchmarks
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
 	@mkdir -p .build && python3 -m venv .build/peers
-	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy
+	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy tirex-ts
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db
