@@ -41,6 +41,9 @@ public enum Registry {
     LegendreArchitecture.self,
     EchoStateArchitecture.self,
     KalmanArchitecture.self,
+    TiRexArchitecture.self,
+    TiRexPretrainedArchitecture.self,
+    XLSTMMixerArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -241,6 +241,8 @@ enum JobFileSections {
       else { return nil }
       let list = items.compactMap { reader.integer($0, path, in: range) }
       return list.count == items.count ? .integers(list) : nil
+    case .file:
+      return reader.text(node, path, expected: option.expected).map { .text($0) }
     }
   }
 

@@ -11,6 +11,8 @@ public struct ModelOption: Sendable {
     case choices([String])
     /// A list of whole numbers, such as the dilations of layers; empty where nothing is said.
     case integers(ClosedRange<Int>)
+    /// A file that the process that forecasts can read; there is no standard one.
+    case file
   }
 
   /// As job files write it, such as `stateSize`.
@@ -86,6 +88,13 @@ public struct ModelOption: Sendable {
     ModelOption(name, .integers(range), .integers([]), help)
   }
 
+  public static func file(_ name: String, _ help: String) -> ModelOption {
+    ModelOption(name, .file, .text(""), help)
+  }
+
+  /// Whether a value must be given.
+  public var isRequired: Bool { if case .file = kind { true } else { false } }
+
   /// A default or a value as a job file writes it.
   public static func describe(_ value: Value) -> String {
     switch value {
@@ -108,6 +117,7 @@ public struct ModelOption: Sendable {
     case .choices(let words): "a list of \(words.joined(separator: ", "))"
     case .integers(let range):
       "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)"
+    case .file: "the path of a file"
     }
   }
 
@@ -123,6 +133,7 @@ public struct ModelOption: Sendable {
       !list.isEmpty && list.count <= 64 && list.allSatisfy(words.contains)
     case (.integers(let range), .integers(let list)):
       list.count <= 64 && list.allSatisfy(range.contains)
+    case (.file, .text(let path)): path.utf8.count <= 4096 && !path.utf8.contains(0)
     default: false
     }
   }

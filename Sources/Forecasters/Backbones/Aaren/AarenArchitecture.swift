@@ -8,11 +8,11 @@ public enum AarenArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "D + 2 heads"
   public static let options = [
-    AttentionOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
+    HeadOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try AttentionOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
   }
 
   public static func makeBackbone<Element: Real>(
@@ -20,7 +20,7 @@ public enum AarenArchitecture: BackboneArchitecture {
   ) -> any Backbone<Element> {
     Aaren<Element>(
       inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      heads: AttentionOptions.heads(configuration),
+      heads: HeadOptions.heads(configuration),
       factor: configuration.number(AttentionOptions.feedForward.name),
       norm: AttentionOptions.norm(configuration), dropout: configuration.dropout, layout: &layout)
   }

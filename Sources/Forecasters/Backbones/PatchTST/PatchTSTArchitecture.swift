@@ -12,7 +12,7 @@ public enum PatchTSTArchitecture: EncoderArchitecture {
       "steps of a patch; 0 is 16, less for contexts below 128 and more beyond 512"),
     .integer(
       "patchStride", 0...4096, standard: 0, "steps from one patch to the next; 0 is half a patch"),
-    AttentionOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
+    HeadOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
   ]
 
   private static func sizes(_ configuration: ForecasterConfiguration) -> (length: Int, stride: Int)
@@ -25,7 +25,7 @@ public enum PatchTSTArchitecture: EncoderArchitecture {
   }
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try AttentionOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
     let (length, stride) = sizes(configuration)
     guard length <= configuration.contextLength else {
       throw ForecasterError(
@@ -46,7 +46,7 @@ public enum PatchTSTArchitecture: EncoderArchitecture {
     let (length, stride) = sizes(configuration)
     return PatchTST<Element>(
       hidden: configuration.hidden, layers: configuration.layers,
-      heads: AttentionOptions.heads(configuration), context: configuration.contextLength,
+      heads: HeadOptions.heads(configuration), context: configuration.contextLength,
       length: length, stride: stride,
       factor: configuration.number(AttentionOptions.feedForward.name),
       norm: AttentionOptions.norm(configuration), dropout: configuration.dropout, layout: &layout)

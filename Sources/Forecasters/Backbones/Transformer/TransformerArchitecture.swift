@@ -8,11 +8,11 @@ public enum TransformerArchitecture: BackboneArchitecture {
   public static let time = "T² D + T D²"
   public static let memory = "2 T D, of the context"
   public static let options = [
-    AttentionOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
+    HeadOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try AttentionOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
   }
 
   public static func makeBackbone<Element: Real>(
@@ -20,7 +20,7 @@ public enum TransformerArchitecture: BackboneArchitecture {
   ) -> any Backbone<Element> {
     Transformer<Element>(
       inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      heads: AttentionOptions.heads(configuration), context: configuration.contextLength,
+      heads: HeadOptions.heads(configuration), context: configuration.contextLength,
       factor: configuration.number(AttentionOptions.feedForward.name),
       norm: AttentionOptions.norm(configuration), dropout: configuration.dropout, layout: &layout)
   }

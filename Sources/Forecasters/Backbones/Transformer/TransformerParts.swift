@@ -74,31 +74,14 @@ struct AttentionBlock: Sendable {
   }
 }
 
-/// Options of the architectures with heads.
+/// Options of blocks with attention, beside those of ``HeadOptions``.
 enum AttentionOptions {
-  static let heads = ModelOption.integer(
-    "heads", 0...64, standard: 0,
-    "heads of a block; 0 means 4, or fewer where hidden is not divisible by 4")
   static let feedForward = ModelOption.number(
     "feedForward", 0.5...8, standard: 4, "width of the feed-forward network over hidden")
   static let norm = ModelOption.choice(
     "norm", ["layer", "rms"], standard: "layer", "normalisation before every part of a block")
 
-  static func heads(_ configuration: ForecasterConfiguration) -> Int {
-    let heads = configuration.integer(heads.name)
-    return heads > 0 ? heads : XLSTM<Float>.heads(for: configuration.hidden)
-  }
-
   static func norm(_ configuration: ForecasterConfiguration) -> Norm.Kind {
     configuration.text(norm.name) == "layer" ? .layer : .rootMeanSquare
-  }
-
-  static func validate(_ configuration: ForecasterConfiguration) throws {
-    let heads = heads(configuration)
-    guard configuration.hidden % heads == 0 else {
-      throw ForecasterError(
-        .badConfiguration,
-        "heads is \(heads), expected a divisor of hidden, which is \(configuration.hidden)")
-    }
   }
 }

@@ -1,7 +1,7 @@
 public import NumericsCore
 
 /// What the stacks of xLSTM blocks share.
-private enum XLSTMOptions {
+enum XLSTMOptions {
   static func projection(_ standard: Double, _ help: String) -> ModelOption {
     .number("projection", 0.5...8, standard: standard, help)
   }
