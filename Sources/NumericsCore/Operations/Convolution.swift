@@ -7,6 +7,7 @@ struct DepthwiseConvolution<Element: Real>: Operation {
   let kernel: Int
 
   var outputs: [Shape] { [[steps, batch, width]] }
+  var gradientsAreSeparate: Bool { true }
   private var row: Int { batch * width }
 
   func forward(_ context: OperationContext<Element>) {
@@ -49,6 +50,7 @@ struct CausalConvolution<Element: Real>: Operation {
   let dilation: Int
 
   var outputs: [Shape] { [[steps, batch, width]] }
+  var gradientsAreSeparate: Bool { true }
 
   private func taps(_ body: (_ tap: Int, _ rows: Int, _ shift: Int) -> Void) {
     for tap in 0..<kernel where tap * dilation < steps {
