@@ -193,6 +193,23 @@ void ck_backward(int type, const struct ck_cell *cell, const void *packed, const
   }
 }
 
+ptrdiff_t ck_unit_scratch(int type, const struct ck_cell *cell, ptrdiff_t steps) {
+  return type == CK_DOUBLE ? table->f64.unit_scratch(cell, steps) : table->f32.unit_scratch(cell, steps);
+}
+
+void ck_unit_gradients(int type, const struct ck_cell *cell, const struct ck_pass *pass, ptrdiff_t first,
+                       ptrdiff_t rows, const struct ck_weight_gradients *gradients, void *scratch) {
+  if (type == CK_DOUBLE) {
+    struct rc_pass_f64 typed = PASS(pass);
+    struct rc_gradients_f64 to = {gradients->w, gradients->r, gradients->bias, gradients->bias_n};
+    table->f64.unit_gradients(cell, &typed, first, rows, &to, scratch);
+  } else {
+    struct rc_pass_f32 typed = PASS(pass);
+    struct rc_gradients_f32 to = {gradients->w, gradients->r, gradients->bias, gradients->bias_n};
+    table->f32.unit_gradients(cell, &typed, first, rows, &to, scratch);
+  }
+}
+
 double ck_peak(int type, ptrdiff_t repeats, void *work) {
   return type == CK_DOUBLE ? table->f64.peak(repeats, work) : table->f32.peak(repeats, work);
 }

@@ -50,6 +50,9 @@
   void (*forward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *); \
   void (*backward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *, \
                    const struct rc_backward_##T *); \
+  ptrdiff_t (*unit_scratch)(const struct ck_cell *, ptrdiff_t); \
+  void (*unit_gradients)(const struct ck_cell *, const struct rc_pass_##T *, ptrdiff_t, ptrdiff_t, \
+                         const struct rc_gradients_##T *, REAL *); \
   double (*peak)(ptrdiff_t, REAL *);
 
 #define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
@@ -86,7 +89,8 @@ extern const struct ck_table ck_table_avx512;
 #define CK_RECURRENT_ENTRIES(SUFFIX) \
   .padded = rc_padded_##SUFFIX, .packed = rc_packed_##SUFFIX, .tape = rc_tape_##SUFFIX, \
   .scratch = rc_scratch_##SUFFIX, .pack = rc_pack_##SUFFIX, .forward = rc_forward_##SUFFIX, \
-  .backward = rc_backward_##SUFFIX, .peak = rc_peak_##SUFFIX,
+  .backward = rc_backward_##SUFFIX, .unit_scratch = rc_unit_scratch_##SUFFIX, \
+  .unit_gradients = rc_unit_gradients_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
   {.level = #LEVEL, \
    .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) \

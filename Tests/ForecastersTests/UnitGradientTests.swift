@@ -7,6 +7,10 @@ import Testing
 /// Gradients of units, for every registered model, against a loop over windows, each alone, in double precision.
 @Suite("Gradients of units")
 struct UnitGradientTests {
+  /// Networks that are fitted by their gradient.
+  static let kinds = Registry.entries.compactMap { $0 as? any NetworkArchitecture.Type }
+    .filter { $0.fitting == .gradient }.map { $0.kind }
+
   /// A network with a few windows; some values and targets are missing.
   private struct Setup {
     let network: ForecastNetwork<Double>
@@ -64,7 +68,7 @@ struct UnitGradientTests {
     }
   }
 
-  @Test("are those of single windows, summed", arguments: Registry.kinds)
+  @Test("are those of single windows, summed", arguments: kinds)
   func registry(kind: String) throws {
     let setup = try Setup(kind)
     try #require(setup.network.separatesUnits)
