@@ -114,6 +114,10 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
   CALL(few_rows, rows, inner, columns, x, w, y, adds);
 }
 
+void ck_add_rounded(int type, size_t n, double scale, const void *in, int64_t *inout) {
+  CALL(add_rounded, n, scale, in, inout);
+}
+
 double ck_sum_of_squares(int type, size_t n, const void *in) {
   return type == CK_DOUBLE ? table->f64.sum_of_squares(n, in) : table->f32.sum_of_squares(n, in);
 }

@@ -35,6 +35,7 @@
      REAL *)) \
   X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
+  X(REAL, void, add_rounded, (size_t, double, const REAL *, int64_t *)) \
   X(REAL, void, optimise, \
     (const struct ck_optimiser *, size_t, REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, double, clip, (size_t, REAL, REAL *)) \

@@ -83,6 +83,8 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
 
 // Reductions, in double.
 
+// inout += scale * in, each product rounded to the nearest integer; they are below 2^51.
+void ck_add_rounded(int type, size_t n, double scale, const void *in, int64_t *inout);
 double ck_sum_of_squares(int type, size_t n, const void *in);
 
 // Optimisers.
