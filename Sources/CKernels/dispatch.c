@@ -114,6 +114,10 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
   CALL(few_rows, rows, inner, columns, x, w, y, adds);
 }
 
+void ck_add_rounded(int type, size_t n, double scale, const void *in, int64_t *inout) {
+  CALL(add_rounded, n, scale, in, inout);
+}
+
 double ck_sum_of_squares(int type, size_t n, const void *in) {
   return type == CK_DOUBLE ? table->f64.sum_of_squares(n, in) : table->f32.sum_of_squares(n, in);
 }
@@ -190,6 +194,23 @@ void ck_backward(int type, const struct ck_cell *cell, const void *packed, const
     struct rc_pass_f32 typed = PASS(pass);
     struct rc_backward_f32 back = ADJOINT(adjoint);
     table->f32.backward(cell, packed, &typed, &back);
+  }
+}
+
+ptrdiff_t ck_unit_scratch(int type, const struct ck_cell *cell, ptrdiff_t steps) {
+  return type == CK_DOUBLE ? table->f64.unit_scratch(cell, steps) : table->f32.unit_scratch(cell, steps);
+}
+
+void ck_unit_gradients(int type, const struct ck_cell *cell, const struct ck_pass *pass, ptrdiff_t first,
+                       ptrdiff_t rows, const struct ck_weight_gradients *gradients, void *scratch) {
+  if (type == CK_DOUBLE) {
+    struct rc_pass_f64 typed = PASS(pass);
+    struct rc_gradients_f64 to = {gradients->w, gradients->r, gradients->bias, gradients->bias_n};
+    table->f64.unit_gradients(cell, &typed, first, rows, &to, scratch);
+  } else {
+    struct rc_pass_f32 typed = PASS(pass);
+    struct rc_gradients_f32 to = {gradients->w, gradients->r, gradients->bias, gradients->bias_n};
+    table->f32.unit_gradients(cell, &typed, first, rows, &to, scratch);
   }
 }
 

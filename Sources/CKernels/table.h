@@ -41,6 +41,7 @@
      REAL *)) \
   X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
+  X(REAL, void, add_rounded, (size_t, double, const REAL *, int64_t *)) \
   X(REAL, void, optimise, \
     (const struct ck_optimiser *, size_t, REAL *, const REAL *, REAL *, REAL *)) \
   X(REAL, double, clip, (size_t, REAL, REAL *)) \
@@ -56,6 +57,9 @@
   void (*forward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *); \
   void (*backward)(const struct ck_cell *, const REAL *, const struct rc_pass_##T *, \
                    const struct rc_backward_##T *); \
+  ptrdiff_t (*unit_scratch)(const struct ck_cell *, ptrdiff_t); \
+  void (*unit_gradients)(const struct ck_cell *, const struct rc_pass_##T *, ptrdiff_t, ptrdiff_t, \
+                         const struct rc_gradients_##T *, REAL *); \
   double (*peak)(ptrdiff_t, REAL *);
 
 #define CK_FIELD(REAL, RESULT, KERNEL, PARAMETERS) RESULT (*KERNEL) PARAMETERS;
@@ -96,7 +100,8 @@ extern const struct ck_table ck_table_avx512;
 #define CK_RECURRENT_ENTRIES(SUFFIX) \
   .padded = rc_padded_##SUFFIX, .packed = rc_packed_##SUFFIX, .tape = rc_tape_##SUFFIX, \
   .scratch = rc_scratch_##SUFFIX, .pack = rc_pack_##SUFFIX, .forward = rc_forward_##SUFFIX, \
-  .backward = rc_backward_##SUFFIX, .peak = rc_peak_##SUFFIX,
+  .backward = rc_backward_##SUFFIX, .unit_scratch = rc_unit_scratch_##SUFFIX, \
+  .unit_gradients = rc_unit_gradients_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
   {.level = #LEVEL, \
    .f32 = {CK_ALL_KERNELS(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) CK_S4_ENTRIES(f32_##LEVEL)}, \

@@ -128,6 +128,8 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
     case badConfiguration, noWindows, notFinite
     /// The checkpoint is broken, or of another configuration or other data.
     case badCheckpoint
+    /// A private training did not do what is accounted for.
+    case notPrivate
   }
 
   public let code: Code

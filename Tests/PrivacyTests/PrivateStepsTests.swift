@@ -109,7 +109,7 @@ struct PrivateStepsTests {
     var sum = try ClippedSum(parameters: parameters, clippingNorm: 0.5, noiseMultiplier: 3)
     var gradient = [Float](repeating: 0, count: parameters)
     (gradient[0], gradient[1]) = (0.3, -0.4)
-    let factor = try gradient.withUnsafeBufferPointer { try sum.add($0) }
+    let factor = try gradient.withUnsafeBufferPointer { try sum.add($0) }.factor
     expectClose(factor, 1, relative: 1e-6)
     _ = try steps.nextBatch()
     var result = [Double](repeating: 0, count: parameters)
@@ -133,7 +133,7 @@ struct PrivateStepsTests {
           var sum = try ClippedSum(
             parameters: parameters, clippingNorm: norm, noiseMultiplier: noise, bits: bits)
           let values = generator.normals(parameters).map { $0 * size * norm }
-          let factor = try values.withUnsafeBufferPointer { try sum.add($0) }
+          let factor = try values.withUnsafeBufferPointer { try sum.add($0) }.factor
           let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
           expectClose(factor, min(1, sum.usableNorm / length), relative: 1e-12)
           let (grid, step) = (sum.gridValues, sum.step)

@@ -89,6 +89,8 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
 
 // Reductions, in double.
 
+// inout += scale * in, each product rounded to the nearest integer; they are below 2^51.
+void ck_add_rounded(int type, size_t n, double scale, const void *in, int64_t *inout);
 double ck_sum_of_squares(int type, size_t n, const void *in);
 
 // Optimisers.
@@ -193,7 +195,7 @@ struct ck_adjoint {
   // Gradient of the inputs, an optional result: rows of ck_padded(inputs) elements, or as x with 0 inputs.
   void *dx;
   ptrdiff_t dx_time, dx_row;
-  // The gradients of the parameters are added to these.
+  // The gradients of the parameters are added to these; none are computed if r is NULL.
   struct ck_weight_gradients gradients;
   // ck_adjoint_scratch(rows) elements.
   void *scratch;
@@ -208,6 +210,12 @@ void ck_forward(int type, const struct ck_cell *cell, const void *packed, const 
 // Overwrites the tape.
 void ck_backward(int type, const struct ck_cell *cell, const void *packed, const struct ck_pass *pass,
                  const struct ck_adjoint *adjoint);
+// Adds the gradients of the parameters that rows `first` to `first + rows` have, after ck_backward on all
+// rows; leaves the tape as it is. The same matrix products as for all rows at once, a row at a time: over
+// its steps, from a copy of its part of the tape. scratch: ck_unit_scratch(steps) elements.
+void ck_unit_gradients(int type, const struct ck_cell *cell, const struct ck_pass *pass, ptrdiff_t first,
+                       ptrdiff_t rows, const struct ck_weight_gradients *gradients, void *scratch);
+ptrdiff_t ck_unit_scratch(int type, const struct ck_cell *cell, ptrdiff_t steps);
 // For benchmarks: one register tile of matrix products on operands in the L1 cache, `repeats` times; returns
 // the floating-point operations done. work: 16384 elements.
 double ck_peak(int type, ptrdiff_t repeats, void *work);

@@ -44,11 +44,11 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     let targets: Tensor<Element>
     let quantiles: Tensor<Element>
     let loss: Tensor<Element>
-    let plan: Plan<Element>
+    private let graph: Graph<Element>
 
     init(_ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool) {
       let c = network.configuration
-      let graph = Graph<Element>()
+      graph = Graph<Element>()
       inputs = graph.input([c.contextLength, count, c.featureCount])
       candidates = graph.input([count, c.horizon, c.skipCount])
       targets = graph.input([count, c.horizon])
@@ -67,7 +67,13 @@ public struct ForecastNetwork<Element: Real>: Sendable {
         rows: count, horizon: all.shape[1], levels: c.quantiles.map { Element($0) })
       loss = graph.apply(operation, to: [all, wanted])[0]
       graph.keep(loss)
-      plan = Plan(graph, loss: training ? loss : nil)
+    }
+
+    func plan(training: Bool) -> Plan<Element> { Plan(graph, loss: training ? loss : nil) }
+
+    /// - Parameter single: the model of one window.
+    func plan(rows: Int, single: Model) -> Plan<Element>? {
+      Plan(graph, loss: loss, rows: rows, single: single.graph)
     }
   }
 
@@ -79,12 +85,20 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     let execution: Execution<Element>
 
     init(
-      _ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool,
-      arena: Buffer<Element>
+      _ network: ForecastNetwork, _ key: Workspace.Key, recompute: Bool, arena: Buffer<Element>
     ) {
+      let count = key.count
+      let training = key.purpose != .prediction
       let model = Model(network, count: count, training: training, recompute: recompute)
       (quantiles, loss) = (model.quantiles, model.loss)
-      execution = Execution(model.plan, arena: arena)
+      if key.purpose == .units {
+        guard let plan = network.unitPlan(model, count: count) else {
+          preconditionFailure("windows of \(network.configuration.kind) cannot be told apart")
+        }
+        execution = Execution(plan, arena: arena)
+      } else {
+        execution = Execution(model.plan(training: training), arena: arena)
+      }
       batch = WindowFeatures.Batch(
         count, inputs: { [execution] in execution.input(model.inputs) },
         candidates: { [execution] in execution.input(model.candidates) },
@@ -94,14 +108,35 @@ public struct ForecastNetwork<Element: Real>: Sendable {
 
   /// Bytes that a training step on `count` windows takes beside parameters, gradient and optimiser.
   public func trainingBytes(_ count: Int, recompute: Bool = false) -> Int {
-    Model(self, count: count, training: true, recompute: recompute).plan.peakBytes
+    Model(self, count: count, training: true, recompute: recompute).plan(training: true).peakBytes
+  }
+
+  private func unitPlan(_ model: Model, count: Int) -> Plan<Element>? {
+    model.plan(
+      rows: count, single: Model(self, count: 1, training: true, recompute: false))
+  }
+
+  /// Whether gradients of several units can be computed in one pass (``unitGradients(parameters:_:seed:run:_:)``);
+  /// if not, units have to come one by one.
+  public var separatesUnits: Bool {
+    unitPlan(Model(self, count: 2, training: true, recompute: false), count: 2) != nil
+  }
+
+  /// Bytes of ``unitGradients(parameters:_:seed:run:_:)`` for `units` of `windows` each, as
+  /// ``trainingBytes(_:recompute:)``.
+  public func unitBytes(_ units: Int, windows: Int = 1) -> Int {
+    let count = units * windows
+    guard units > 1 else { return trainingBytes(count) }
+    let model = Model(self, count: count, training: true, recompute: false)
+    return unitPlan(model, count: count)?.peakBytes ?? 0
   }
 
   /// Scratch memory of one thread: grows to the largest number of windows it is prepared for, then stays.
   public final class Workspace {
-    private struct Key: Hashable {
+    fileprivate enum Purpose { case prediction, gradient, units }
+    fileprivate struct Key: Hashable {
       let count: Int
-      let training: Bool
+      let purpose: Purpose
     }
 
     private let network: ForecastNetwork
@@ -109,6 +144,8 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     private let arena = Buffer<Element>(0)
     private var programs: [Key: Program] = [:]
     fileprivate var current: Program?
+    /// Rows of the units that were prepared last.
+    fileprivate var units: [Range<Int>] = []
     public let gradient: Buffer<Element>
 
     fileprivate init(_ network: ForecastNetwork, training: Bool, recompute: Bool) {
@@ -122,10 +159,23 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     /// - Parameter training: whether the gradient will be wanted.
     @discardableResult
     public func prepare(_ count: Int, training: Bool) -> WindowFeatures.Batch<Element> {
-      let key = Key(count: count, training: training)
+      units = []
+      return prepare(Key(count: count, purpose: training ? .gradient : .prediction))
+    }
+
+    /// Makes ready for the gradients of `count` units of `windows` windows each, which follow one another in the
+    /// batch.
+    ///
+    /// - Precondition: a single unit, or a network that separates units, in a workspace without recomputation.
+    @discardableResult
+    public func prepare(units count: Int, windows: Int = 1) -> WindowFeatures.Batch<Element> {
+      units = (0..<count).map { $0 * windows..<($0 + 1) * windows }
+      return prepare(Key(count: count * windows, purpose: count == 1 ? .gradient : .units))
+    }
+
+    private func prepare(_ key: Key) -> WindowFeatures.Batch<Element> {
       let program =
-        programs[key]
-        ?? Program(network, count: count, training: training, recompute: recompute, arena: arena)
+        programs[key] ?? Program(network, key, recompute: recompute, arena: arena)
       programs[key] = program
       program.execution.writeConstants()
       current = program
@@ -171,6 +221,34 @@ public struct ForecastNetwork<Element: Real>: Sendable {
       parameters: parameters.base, training: true, seed: seed, run: run)
     program.execution.backward(into: workspace.gradient.base, scale: weightOfRow)
     return Double(program.execution.value(program.loss)[0] * weightOfRow)
+  }
+
+  /// For each of the prepared units the gradient of the mean loss of its windows, one after another in
+  /// `workspace.gradient`.
+  ///
+  /// One forward and one backward pass for all. Gradients never are in memory for more than one unit.
+  ///
+  /// - Parameters:
+  ///   - seed, run: name the random numbers of dropout.
+  ///   - body: called with the number of the unit when its gradient is there.
+  public func unitGradients(
+    parameters: Buffer<Element>, _ workspace: Workspace, seed: UInt64 = 0, run: Int = 0,
+    _ body: (Int) throws -> Void
+  ) rethrows {
+    let (program, units) = (workspace.current!, workspace.units)
+    precondition(!units.isEmpty, "no units were prepared")
+    let scale = 1 / Element(units[0].count)
+    guard units.count > 1 else {
+      _ = lossAndGradient(
+        weightOfRow: scale, parameters: parameters, workspace, seed: seed, run: run)
+      return try body(0)
+    }
+    program.execution.forward(
+      parameters: parameters.base, training: true, seed: seed, run: run)
+    let gradient = workspace.gradient
+    try program.execution.backward(
+      units: units, scale: scale,
+      into: UnsafeMutableBufferPointer(start: gradient.base, count: gradient.count), body)
   }
 
   /// Sum over rows and number of rows with a target of the mean quantile loss, without a gradient.

@@ -19,6 +19,7 @@ struct LongConvolution<Element: Real>: Operation {
   }
 
   var outputs: [Shape] { [[shape.steps, shape.batch, shape.width]] }
+  var gradientsAreSeparate: Bool { true }
   var scratchCount: Int {
     withUnsafePointer(to: shape) { ck_long_scratch(Element.kernelType, $0) }
   }

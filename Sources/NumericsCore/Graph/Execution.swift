@@ -12,6 +12,8 @@ public final class Execution<Element: Real> {
   private var gradientOfParameters: UnsafeMutablePointer<Element>?
   /// Executions of the parts that are recomputed, by step.
   private(set) var nested: [Execution?]
+  /// Runs what is done for each unit, in the memory of this one.
+  let unitExecution: Execution?
   private(set) var isTraining = false
   private(set) var seed: UInt64 = 0
   private(set) var run = 0
@@ -39,6 +41,9 @@ public final class Execution<Element: Real> {
     memory = .own(buffer)
     base = buffer.base
     nested = Self.nested(in: plan, base)
+    unitExecution = plan.units.map {
+      Execution(borrowing: Plan(operations: $0.operations, steps: $0.places), buffer.base)
+    }
     writeConstants()
   }
 
@@ -48,7 +53,11 @@ public final class Execution<Element: Real> {
     self.base = base
     memory = .lent(nil)
     nested = Self.nested(in: plan, base)
+    unitExecution = nil
   }
+
+  /// Where the arena of the last run is.
+  var memoryBase: UnsafeMutablePointer<Element> { base }
 
   private static func nested(
     in plan: Plan<Element>, _ base: UnsafeMutablePointer<Element>
@@ -143,7 +152,7 @@ public final class Execution<Element: Real> {
     (place.isParameter ? gradientOfParameters! : base) + place.offset
   }
 
-  private func context(_ step: Int) -> OperationContext<Element> {
+  func context(_ step: Int) -> OperationContext<Element> {
     OperationContext(execution: self, step: step)
   }
 }

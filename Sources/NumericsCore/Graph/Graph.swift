@@ -141,6 +141,12 @@ public protocol Operation<Element>: Sendable {
 
   /// Gradients of the inputs from those of the outputs. Called only where at least one is wanted.
   func backward(_ context: OperationContext<Element>)
+
+  // Gradients of the parameters for some rows of the batch: UnitGradient.swift, with defaults for all.
+  var gradientsAreSeparate: Bool { get }
+  var backwardRepeats: Bool { get }
+  func unitForm(_ operands: UnitOperands) -> UnitForm?
+  func addUnitGradient(_ unit: UnitRows, _ context: OperationContext<Element>)
 }
 
 extension Operation {

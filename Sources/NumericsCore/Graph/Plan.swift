@@ -37,6 +37,8 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
   let loss: Int?
   /// Gradients of results that are given with every run.
   let given: [(place: Place, count: Int)]
+  /// How gradients of units are computed; nil in a plan for the gradient of all rows.
+  let units: UnitSteps<Element>?
   /// Numbers in the arena.
   public let arenaCount: Int
 
@@ -54,11 +56,36 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     self.init(graph, loss: nil, results: results.map(\.id))
   }
 
-  private init(_ graph: Graph<Element>, loss: Int?, results: [Int]) {
-    let lives = Liveness(graph, results: results)
+  /// A plan whose parameter gradients can be had for groups of rows (``Execution/backward(units:scale:into:_:)``).
+  ///
+  /// - Parameters:
+  ///   - rows: of the batch; at least 2.
+  ///   - single: the same graph for one row.
+  /// - Returns: nil where the rows of an operand of a parametric operation cannot be told: where rows are mixed
+  ///   before the loss, and where activations are computed again.
+  public init?(_ graph: Graph<Element>, loss: Tensor<Element>, rows: Int, single: Graph<Element>) {
+    let lives = Liveness(graph, results: [loss.id])
+    guard let analysis = UnitAnalysis(graph, lives, single: single, rows: rows) else { return nil }
+    self.init(graph, loss: loss.id, results: [loss.id], units: analysis)
+  }
+
+  /// Steps that are run in the memory of another plan.
+  init(operations: [any Operation<Element>], steps: [PlannedStep]) {
+    self.operations = operations
+    self.steps = steps
+    (values, gradients, constants) = ([], [], [])
+    (loss, given, units, arenaCount) = (nil, [], nil, 0)
+  }
+
+  private init(
+    _ graph: Graph<Element>, loss: Int?, results: [Int], units: UnitAnalysis<Element>? = nil
+  ) {
+    var lives = Liveness(graph, results: results)
+    units?.extend(&lives, graph)
     var packer = ArenaPacker()
     let n = graph.operations.count
-    let always = 0...(2 * n)
+    let end = units == nil ? 2 * n : 3 * n
+    let always = 0...end
 
     // Values that own memory.
     var areaOfValue = [Int?](repeating: nil, count: graph.values.count)
@@ -78,18 +105,25 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     var scratches: [[Int]] = []
     for (index, step) in graph.operations.enumerated() {
       let backward = 2 * n - 1 - index
+      let lastRead =
+        units?.keepsTape(index) ?? false ? end : lives.runsBackward[index] ? backward : index
       tapes.append(
         step.operation.tapeCount > 0 && lives.runsForward[index]
-          ? packer.add(
-            step.operation.tapeCount, index...(lives.runsBackward[index] ? backward : index)) : nil)
+          ? packer.add(step.operation.tapeCount, index...lastRead) : nil)
       // One place for both calls: it must be free at both times.
       scratches.append([])
       if step.operation.scratchCount > 0, lives.runsForward[index] {
         scratches[index].append(packer.add(step.operation.scratchCount, index...index))
         if lives.runsBackward[index] {
           packer.also(scratches[index][0], backward...backward)
+          if let units, units.isShared(index) {
+            packer.also(scratches[index][0], units.time(index)...units.time(index))
+          }
         }
       }
+    }
+    let workspaces = units?.workspaces(lives).map { index, count in
+      (index, packer.add(count, units!.time(index)...units!.time(index)))
     }
     let offsets = packer.pack(alignment: 64 / MemoryLayout<Element>.stride)
     arenaCount = packer.total
@@ -125,7 +159,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     }
 
     operations = graph.operations.map(\.operation)
-    steps = graph.operations.enumerated().map { index, step in
+    let steps = graph.operations.enumerated().map { index, step in
       let runs = lives.runsBackward[index]
       return PlannedStep(
         inputs: step.inputs.map(place), outputs: step.outputs.map(place),
@@ -143,11 +177,20 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
         },
         runsForward: lives.runsForward[index], runsBackward: runs)
     }
+    guard let units, let workspaces else {
+      self.steps = steps
+      self.units = nil
+      return
+    }
+    self.steps = units.sweep(steps)
+    self.units = units.makeSteps(
+      steps, graph, gradients: gradientPlace,
+      workspaces: Dictionary(uniqueKeysWithValues: workspaces.map { ($0, offsets[$1]) }))
   }
 }
 
 /// When each value and gradient of a graph is in use, and which gradients are overwritten or added to.
-private struct Liveness<Element: Real> {
+struct Liveness<Element: Real> {
   var value: [ClosedRange<Int>?]
   var gradient: [ClosedRange<Int>?]
   var runsForward: [Bool]

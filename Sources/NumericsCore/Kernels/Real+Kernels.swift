@@ -143,6 +143,16 @@ extension Real {
     ck_sum_of_squares(kernelType, count, source)
   }
 
+  /// `sum += scale * source`, each product rounded to the nearest integer.
+  ///
+  /// - Precondition: products are below 2^51.
+  public static func addRounded(
+    _ count: Int, scale: Double, _ source: UnsafePointer<Self>,
+    to sum: UnsafeMutablePointer<Int64>
+  ) {
+    ck_add_rounded(kernelType, count, scale, source, sum)
+  }
+
   // MARK: Optimisers
 
   /// One step of `rule` on `count` parameters, in one pass over memory.

@@ -32,6 +32,7 @@ struct Concatenation<Element: Real>: Operation {
   let lengths: [Int]
   let outputs: [Shape]
 
+  var gradientsAreSeparate: Bool { true }
   func backwardReads(input: Int) -> Bool { false }
   private var block: Int { lengths.reduce(0, +) }
 
@@ -126,6 +127,7 @@ struct Embedding<Element: Real>: Operation {
   let count: Int
   let outputs: [Shape]
 
+  var gradientsAreSeparate: Bool { true }
   func backwardReads(input: Int) -> Bool { input == 1 }
 
   private func row(_ number: Element) -> Int {
@@ -156,6 +158,7 @@ struct Embedding<Element: Real>: Operation {
 struct Select<Element: Real>: Operation {
   let shape: Shape
 
+  var gradientsAreSeparate: Bool { true }
   var outputs: [Shape] { [shape] }
   func backwardReads(input: Int) -> Bool { input == 0 }
 

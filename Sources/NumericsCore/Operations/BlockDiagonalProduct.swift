@@ -13,6 +13,7 @@ struct BlockDiagonalProduct<Element: Real>: Operation {
   let sources: [Int]
   let outputs: [Shape]
 
+  var gradientsAreSeparate: Bool { true }
   private var weight: Int { sources.max()! + 1 }
   private var kernel: ck_blocks {
     ck_blocks(rows: rows, parts: sources.count, heads: heads, inputs: inputs, outputs: columns)

@@ -9,6 +9,7 @@ struct DepthwiseConvolution<Element: Real>: Operation {
   let kernel: Int
 
   var outputs: [Shape] { [[steps, batch, width]] }
+  var gradientsAreSeparate: Bool { true }
   private var row: Int { batch * width }
 
   func forward(_ context: OperationContext<Element>) {
@@ -49,6 +50,7 @@ struct CausalConvolution<Element: Real>: Operation {
 
   private var count: Int { (kernel.steps + kernel.stride - 1) / kernel.stride }
   var outputs: [Shape] { [[count, kernel.batch, kernel.outputs]] }
+  var gradientsAreSeparate: Bool { true }
   func backwardReads(input: Int) -> Bool { input < 2 }
   var scratchCount: Int {
     withUnsafePointer(to: kernel) { ck_convolution_scratch(Element.kernelType, $0) }

@@ -69,6 +69,7 @@ struct Binary<Element: Real>: Operation {
   }
 
   var outputs: [Shape] { [walk.shape] }
+  var gradientsAreSeparate: Bool { true }
   func backwardReads(input: Int) -> Bool { function != .add && function != .subtract }
 
   func forward(_ context: OperationContext<Element>) {

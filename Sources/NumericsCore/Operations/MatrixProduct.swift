@@ -7,6 +7,7 @@ struct Linear<Element: Real>: Operation {
   let outputs: [Shape]
 
   func backwardReads(input: Int) -> Bool { input < 2 }
+  var gradientsAreSeparate: Bool { true }
 
   func forward(_ context: OperationContext<Element>) {
     let out = context.output()
@@ -51,6 +52,8 @@ struct BatchedProduct<Element: Real>: Operation {
   let aTransposed: Bool
   let bTransposed: Bool
   let outputs: [Shape]
+
+  var gradientsAreSeparate: Bool { true }
 
   func forward(_ context: OperationContext<Element>) {
     for index in 0..<batch {

@@ -8,6 +8,7 @@ struct Normalisation<Element: Real>: Operation {
   let groups: Int
 
   var outputs: [Shape] { [shape] }
+  var gradientsAreSeparate: Bool { true }
   private var width: Int { shape.last / groups }
   private var rows: Int { shape.count / width }
   var tapeCount: Int { 2 * rows }

@@ -49,6 +49,56 @@ struct RecurrentSequence<Element: Real>: Operation {
   /// Whether rows are whole vectors, so that the kernels write where the results belong.
   private var isWhole: Bool { padded == cell.width }
 
+  // MARK: Gradients of units
+
+  // All weights or none.
+  var gradientsAreSeparate: Bool { true }
+
+  func unitForm(_ operands: UnitOperands) -> UnitForm? {
+    // Rows of a batch are one or more whole rows of the cell.
+    guard operands.outputs[0]?.outer == steps, batch % operands.rows == 0,
+      cell.readsGates || operands.inputs[0]?.outer == steps,
+      operands.inputs[1...].prefix(afterWeights - 1).allSatisfy({ $0 == nil })
+    else { return nil }
+    // Of gates that are read the weights' gradient needs no more than the tape has.
+    var form = UnitForm(inputs: cell.readsGates ? [] : [0])
+    form.readsOutputs = isWhole
+    form.readsOutputGradients = false
+    form.readsTape = true
+    form.followsBackward = true
+    form.scratchCount = withUnsafePointer(to: kernel) {
+      ck_unit_scratch(Element.kernelType, $0, steps)
+    }
+    return form
+  }
+
+  func addUnitGradient(_ unit: UnitRows, _ context: OperationContext<Element>) {
+    var (kernel, pass) = (kernel, pass(context))
+    var gradients = weightGradients(context)!
+    let each = batch / unit.rows
+    ck_unit_gradients(
+      Element.kernelType, &kernel, &pass, unit.range.lowerBound * each, unit.range.count * each,
+      &gradients, context.scratch)
+  }
+
+  /// nil where none are wanted.
+  private func weightGradients(_ context: OperationContext<Element>) -> ck_weight_gradients? {
+    func gradient(_ input: Int, _ count: Int) -> UnsafeMutableRawPointer? {
+      context.inputGradient(input).map { UnsafeMutableRawPointer($0.cleared(count)) }
+    }
+    let w = cell.readsGates ? nil : gradient(1, cell.inputShape.count)
+    let r = gradient(recurrent, cell.recurrentShape.count)
+    let bias = gradient(recurrent + 1, cell.biasShape.count)
+    let wanted = [w != nil || cell.readsGates, r != nil, bias != nil]
+    precondition(
+      wanted.allSatisfy { $0 == (r != nil) } || (cell.readsGates && (r != nil) == (bias != nil)),
+      "the weights of a recurrent cell are differentiated together")
+    guard let r, let bias else { return nil }
+    return ck_weight_gradients(
+      w: w, r: r, bias: bias,
+      bias_n: cell.hasCandidateBias ? gradient(recurrent + 2, cell.width) : nil)
+  }
+
   // MARK: Places in the tape and the scratch memory
 
   /// The operand that is the recurrent weight; the biases follow.
@@ -227,16 +277,7 @@ struct RecurrentSequence<Element: Real>: Operation {
       adjoint.dx = UnsafeMutableRawPointer(writesInputs ? dx.base : dInputs)
       (adjoint.dx_time, adjoint.dx_row) = (batch * paddedInputs, paddedInputs)
     }
-    func gradient(_ input: Int, _ count: Int) -> UnsafeMutableRawPointer? {
-      context.inputGradient(input).map { UnsafeMutableRawPointer($0.cleared(count)) }
-    }
-    let w = cell.readsGates ? nil : gradient(1, cell.inputShape.count)
-    guard (w == nil) == cell.readsGates, let r = gradient(recurrent, cell.recurrentShape.count),
-      let bias = gradient(recurrent + 1, cell.biasShape.count)
-    else { preconditionFailure("the weights of a recurrent cell are differentiated together") }
-    adjoint.gradients = ck_weight_gradients(
-      w: w, r: r, bias: bias,
-      bias_n: cell.hasCandidateBias ? gradient(recurrent + 2, cell.width) : nil)
+    adjoint.gradients = weightGradients(context) ?? ck_weight_gradients()
 
     var kernel = kernel
     var pass = pass(context)

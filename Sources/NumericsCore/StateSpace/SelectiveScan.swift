@@ -28,6 +28,7 @@ struct SelectiveScan<Element: Real>: Operation {
       + scan.batch * vectors
   }
   func backwardReads(input: Int) -> Bool { input != 3 }
+  var gradientsAreSeparate: Bool { true }
 
   func forward(_ context: OperationContext<Element>) {
     let (tape, state) = (context.tape, context.scratch)

@@ -20,6 +20,8 @@ public struct PrivateSteps: ~Copyable {
   public private(set) var noised = 0
 
   private let random: SecureRandom
+  /// Streams of further threads.
+  private var others: [SecureRandom] = []
   /// A record is in a batch when 64 random bits are below; `nil` for always.
   private let threshold: UInt64?
 
@@ -78,10 +80,11 @@ public struct PrivateSteps: ~Copyable {
 
   /// Writes the sum of a batch's contributions with the step's noise to `result`, and clears the sum.
   ///
+  /// - Parameter threads: that share the drawing; each has a stream of its own.
   /// - Throws: `PrivacyError.badNoiseMultiplier` when the sum was made for other noise;
   ///   `PrivacyError.stepsExhausted` when every batch that was drawn has its noise already.
   public mutating func release(
-    _ sum: inout ClippedSum, into result: UnsafeMutableBufferPointer<Double>
+    _ sum: inout ClippedSum, into result: UnsafeMutableBufferPointer<Double>, threads: Int = 1
   ) throws {
     guard sum.noiseMultiplier == mechanism.noiseMultiplier else {
       throw PrivacyError(
@@ -94,7 +97,8 @@ public struct PrivateSteps: ~Copyable {
         .stepsExhausted, "step \(taken) was released already: draw the next batch first")
     }
     noised += 1
-    sum.release(into: result, random)
+    while others.count < threads - 1 { others.append(SecureRandom()) }
+    sum.release(into: result, [random] + others.prefix(threads - 1))
   }
 
   /// What the steps taken so far cost.
@@ -111,6 +115,11 @@ public struct PrivateSteps: ~Copyable {
   /// How much any claim of delta grows because draws of noise differ a little from a normal distribution and bits
   /// are cut: 2^-104 for each parameter and step.
   public func samplingDelta(parameters: Int) -> Double {
-    Double(planned) * Double(parameters) * GridNormal.distance
+    Self.samplingDelta(parameters: parameters, steps: planned)
+  }
+
+  /// The same before there are any steps.
+  public static func samplingDelta(parameters: Int, steps: Int) -> Double {
+    Double(steps) * Double(parameters) * GridNormal.distance
   }
 }

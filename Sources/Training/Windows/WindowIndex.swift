@@ -87,6 +87,9 @@ package struct WindowIndex: Sendable {
     return range.count + 1
   }
 
+  /// Numbers of the training windows of a series.
+  package func windows(of series: Int) -> Range<Int> { before[series]..<before[series + 1] }
+
   /// Training window `number`, below `count`.
   package func window(_ number: Int) -> Window {
     var low = 0

@@ -1,0 +1,408 @@
+// Gradients of parameters for groups of rows of a batch ("units"), from one forward and one backward pass: the idea of
+// book-keeping (Bu et al. 2022, arXiv 2210.00038), without a second sweep through the network.
+//
+// The backward sweep computes the gradients of everything that has rows, and none of parameters. What those
+// of parameters are made of (operands of the operations that read parameters, and gradients of their results)
+// stays in memory until the end; it takes the places of activations that are not needed any more. Then, for
+// one unit after another, each of these operations adds the contribution of the unit's rows to one flat
+// gradient: a product over time for a matrix, a sum for a bias. Whatever the gradient of a unit is made of (several
+// windows, several uses of one parameter) is added before anybody takes its norm.
+//
+// What is computed from parameters alone, such as the kernel of a convolution, has no rows. It gets a gradient for
+// each unit in the same way, and the operations that lead to it are differentiated for each unit.
+
+/// What each operation does about the gradients of units.
+struct UnitAnalysis<Element: Real> {
+  enum Part {
+    /// Nothing: it reads no parameter.
+    case none
+    /// It reads nothing that has rows: differentiated as a whole, for each unit.
+    case shared
+    /// ``Operation/addUnitGradient(_:_:)``.
+    case direct(UnitForm)
+    /// The same operation for one row, on copies of the unit's rows.
+    case gathered(any Operation<Element>, runsForward: Bool)
+  }
+
+  let rows: Int
+  private let parts: [Part]
+  private let layouts: [RowLayout?]
+  /// Whether a value has no rows, and depends on nothing that has.
+  private let isShared: [Bool]
+  private let shapesOfOne: [Shape]
+  private let steps: [Graph<Element>.Step]
+  private var count: Int { steps.count }
+
+  init?(
+    _ graph: Graph<Element>, _ lives: Liveness<Element>, single: Graph<Element>, rows: Int
+  ) {
+    precondition(rows >= 2)
+    precondition(
+      graph.values.count == single.values.count
+        && graph.operations.count == single.operations.count,
+      "the graph for one row is another")
+    self.rows = rows
+    steps = graph.operations
+    shapesOfOne = single.values.map(\.shape)
+    let (layouts, isShared) = Self.places(graph, single, rows: rows)
+    (self.layouts, self.isShared) = (layouts, isShared)
+    let roots = graph.values.indices.map { graph.root($0).id }
+    var parts: [Part] = []
+    for (index, step) in graph.operations.enumerated() {
+      let wanted = step.inputs.filter {
+        isShared[$0] && graph.values[$0].isDifferentiable && lives.touched.contains(roots[$0])
+      }
+      let isMixed = step.inputs.contains { !isShared[$0] && layouts[$0] == nil }
+      let givesRows = step.outputs.contains { layouts[$0] != nil }
+      // A row would get gradients from others.
+      if lives.runsBackward[index], isMixed, givesRows { return nil }
+      guard lives.runsBackward[index], !wanted.isEmpty else {
+        parts.append(.none)
+        continue
+      }
+      if step.outputs.allSatisfy({ isShared[$0] }) {
+        parts.append(.shared)
+        continue
+      }
+      let given = step.outputs.filter { lives.touched.contains(roots[$0]) }
+      guard !isMixed, given.allSatisfy({ layouts[$0] != nil }),
+        !(step.operation is Recomputed<Element>)
+      else { return nil }
+      let operands = UnitOperands(
+        rows: rows, inputs: step.inputs.map { layouts[$0] }, outputs: step.outputs.map { layouts[$0] })
+      if layouts[step.outputs[0]] != nil, let form = step.operation.unitForm(operands) {
+        parts.append(.direct(form))
+      } else {
+        let one = single.operations[index].operation
+        parts.append(.gathered(one, runsForward: one.tapeCount > 0))
+      }
+    }
+    self.parts = parts
+  }
+
+  /// Where the rows of every value are, from the shapes that it has with many and with one.
+  private static func places(
+    _ graph: Graph<Element>, _ single: Graph<Element>, rows: Int
+  ) -> ([RowLayout?], [Bool]) {
+    var layouts: [RowLayout?] = []
+    var shared: [Bool] = []
+    for (id, value) in graph.values.enumerated() {
+      let (shape, one) = (value.shape, single.values[id].shape)
+      switch value.source {
+      case .parameter:
+        layouts.append(nil)
+        shared.append(true)
+      case .input, .constant:
+        layouts.append(layout(shape, one, rows: rows))
+        shared.append(shape == one)
+      case .view(let parent, let offset):
+        shared.append(shared[parent])
+        guard let whole = layouts[parent] else {
+          layouts.append(nil)
+          continue
+        }
+        // The same memory, or whole blocks of all rows.
+        let block = rows * whole.inner
+        layouts.append(
+          shape.count % block == 0 && offset % block == 0
+            ? RowLayout(outer: shape.count / block, inner: whole.inner) : nil)
+      case .operation(let index):
+        let inputs = graph.operations[index].inputs
+        let isShared = shape == one && inputs.allSatisfy { shared[$0] }
+        shared.append(isShared)
+        layouts.append(
+          isShared
+            ? nil
+            : layout(shape, one, rows: rows)
+              // Rows that share an axis with something else lie as in an operand of the same size.
+              ?? inputs.lazy.compactMap { graph.values[$0].shape.count == shape.count ? layouts[$0] : nil }
+              .first)
+      }
+    }
+    return (layouts, shared)
+  }
+
+  /// The one axis that is `rows` long in place of 1.
+  private static func layout(_ shape: Shape, _ one: Shape, rows: Int) -> RowLayout? {
+    guard shape.rank == one.rank else { return nil }
+    let differing = (0..<shape.rank).filter { shape[$0] != one[$0] }
+    guard differing.count == 1, shape[differing[0]] == rows, one[differing[0]] == 1 else {
+      return nil
+    }
+    return RowLayout(
+      outer: shape.axes[..<differing[0]].reduce(1, *),
+      inner: shape.axes[(differing[0] + 1)...].reduce(1, *))
+  }
+
+  // MARK: Memory
+
+  /// When a step's part for the units runs: after the backward sweep, in the reverse order too.
+  func time(_ index: Int) -> Int { 3 * count - 1 - index }
+
+  func isShared(_ index: Int) -> Bool {
+    if case .shared = parts[index] { return true }
+    return false
+  }
+
+  func keepsTape(_ index: Int) -> Bool {
+    switch parts[index] {
+    case .none, .gathered: false
+    case .shared: true
+    case .direct(let form): form.readsTape
+    }
+  }
+
+  /// Keeps what the units read, for all of them: it is read again and again.
+  func extend(_ lives: inout Liveness<Element>, _ graph: Graph<Element>) {
+    let end = 3 * count
+    func keepValue(_ id: Int) {
+      let root = graph.root(id).id
+      if let life = lives.value[root] { lives.value[root] = life.lowerBound...end }
+    }
+    func keepGradient(_ id: Int) {
+      let root = graph.root(id).id
+      if let life = lives.gradient[root] { lives.gradient[root] = life.lowerBound...end }
+    }
+    for id in graph.values.indices {
+      // What is kept until the end of a run; what units write.
+      if let life = lives.value[id], life.upperBound >= 2 * count || isShared[id] { keepValue(id) }
+      if let life = lives.gradient[id], life.upperBound >= 2 * count || isShared[id] {
+        keepGradient(id)
+      }
+    }
+    for (index, step) in graph.operations.enumerated() {
+      switch parts[index] {
+      case .none, .shared: break
+      case .direct(let form):
+        for input in form.inputs { keepValue(step.inputs[input]) }
+        if form.readsOutputs { step.outputs.forEach(keepValue) }
+        if form.readsOutputGradients { step.outputs.forEach(keepGradient) }
+      case .gathered(let one, let runsForward):
+        for (slot, id) in step.inputs.enumerated()
+        where runsForward || one.backwardReads(input: slot) {
+          keepValue(id)
+        }
+        if one.backwardReadsOutputs, !runsForward { step.outputs.forEach(keepValue) }
+        step.outputs.forEach(keepGradient)
+      }
+    }
+  }
+
+  /// Numbers that the parts need for themselves, by operation.
+  func workspaces(_ lives: Liveness<Element>) -> [(Int, Int)] {
+    parts.enumerated().compactMap { index, part in
+      switch part {
+      case .none, .shared: nil
+      case .direct(let form): form.scratchCount > 0 ? (index, form.scratchCount) : nil
+      case .gathered(let one, _): (index, Area(one, inputs: shapes(steps[index].inputs)).count)
+      }
+    }
+  }
+
+  private func shapes(_ ids: [Int]) -> [Shape] { ids.map { shapesOfOne[$0] } }
+
+  /// Offsets of the operands of an operation on one row in its workspace.
+  private struct Area {
+    private(set) var inputs: [Int] = []
+    private(set) var inputGradients: [Int] = []
+    private(set) var outputs: [Int] = []
+    private(set) var outputGradients: [Int] = []
+    private(set) var tape = 0
+    private(set) var scratch = 0
+    private(set) var count = 0
+
+    init(_ operation: any Operation<Element>, inputs shapes: [Shape]) {
+      inputs = shapes.map { take($0.count) }
+      if !operation.gradientsAreSeparate { inputGradients = shapes.map { take($0.count) } }
+      outputs = operation.outputs.map { take($0.count) }
+      outputGradients = operation.outputs.map { take($0.count) }
+      tape = take(operation.tapeCount)
+      scratch = take(operation.scratchCount)
+    }
+
+    /// Each at the start of a cache line.
+    private mutating func take(_ count: Int) -> Int {
+      defer { self.count += (count + 15) / 16 * 16 }
+      return self.count
+    }
+  }
+
+  // MARK: Steps
+
+  /// The steps of the plan without those gradients that come later.
+  func sweep(_ planned: [PlannedStep]) -> [PlannedStep] {
+    planned.enumerated().map { index, planned in
+      var step = planned
+      switch parts[index] {
+      case .none: break
+      case .shared: step.runsBackward = false
+      case .direct, .gathered:
+        guard steps[index].operation.gradientsAreSeparate else { break }
+        for (slot, id) in steps[index].inputs.enumerated() where isShared[id] {
+          step.inputGradients[slot] = nil
+        }
+        var follows = false
+        if case .direct(let form) = parts[index] { follows = form.followsBackward }
+        step.runsBackward = follows || step.inputGradients.contains { $0 != nil }
+      }
+      return step
+    }
+  }
+
+  /// The steps that are run for each unit.
+  ///
+  /// - Parameters:
+  ///   - planned: all steps of the plan, with all gradients.
+  ///   - gradients: where the gradient of a value is.
+  ///   - workspaces: where those of the operations are.
+  func makeSteps(
+    _ planned: [PlannedStep], _ graph: Graph<Element>, gradients: (Int) -> PlannedPlace?,
+    workspaces: [Int: Int]
+  ) -> UnitSteps<Element> {
+    var result = UnitSteps<Element>(rows: rows)
+    var operations = steps.map(\.operation)
+    var own = planned
+    for index in steps.indices.reversed() {
+      let step = steps[index]
+      // Of what has no rows: sums, which begin at zero.
+      let sums = zip(step.inputs, planned[index].inputGradients).map { id, gradient in
+        isShared[id] ? gradient.map { (place: $0.place, adds: true) } : nil
+      }
+      let workspace = workspaces[index] ?? 0
+      switch parts[index] {
+      case .none: continue
+      case .shared:
+        result.steps.append(
+          .shared(index, runsForward: !step.operation.backwardRepeats))
+      case .direct:
+        own[index].inputGradients = sums
+        own[index].scratch = PlannedPlace(offset: workspace)
+        result.steps.append(.direct(index, layouts[step.outputs[0]]!))
+      case .gathered(let one, let runsForward):
+        operations[index] = one
+        let area = Area(one, inputs: shapes(step.inputs))
+        func place(_ offset: Int) -> PlannedPlace { PlannedPlace(offset: workspace + offset) }
+        var copies: [UnitSteps<Element>.Copy] = []
+        func copy(_ id: Int, from: PlannedPlace, to: PlannedPlace) {
+          copies.append(UnitSteps.Copy(from: from, to: to, layout: layouts[id]!))
+        }
+        for (slot, id) in step.inputs.enumerated() where !isShared[id] {
+          own[index].inputs[slot] = place(area.inputs[slot])
+          guard runsForward || one.backwardReads(input: slot) else { continue }
+          copy(id, from: planned[index].inputs[slot], to: own[index].inputs[slot])
+        }
+        for (slot, id) in step.outputs.enumerated() {
+          own[index].outputs[slot] = place(area.outputs[slot])
+          if one.backwardReadsOutputs, !runsForward, layouts[id] != nil {
+            copy(id, from: planned[index].outputs[slot], to: own[index].outputs[slot])
+          }
+          if let from = planned[index].outputGradients[slot] {
+            own[index].outputGradients[slot] = place(area.outputGradients[slot])
+            copy(id, from: from, to: place(area.outputGradients[slot]))
+          }
+        }
+        own[index].inputGradients = sums
+        if !one.gradientsAreSeparate {
+          for (slot, id) in step.inputs.enumerated()
+          where !isShared[id] && planned[index].inputGradients[slot] != nil {
+            own[index].inputGradients[slot] = (place(area.inputGradients[slot]), false)
+          }
+        }
+        own[index].tape = place(area.tape)
+        own[index].scratch = place(area.scratch)
+        result.steps.append(.gathered(index, copies, runsForward: runsForward))
+      }
+    }
+    for (id, value) in graph.values.enumerated() where isShared[id] && value.isDifferentiable {
+      guard case .operation = value.source, let place = gradients(id) else { continue }
+      result.clears.append((place, value.shape.count))
+    }
+    (result.operations, result.places) = (operations, own)
+    return result
+  }
+}
+
+/// What is run for each unit after the backward sweep.
+struct UnitSteps<Element: Real> {
+  /// A row of a tensor, put together.
+  struct Copy {
+    let from: PlannedPlace
+    let to: PlannedPlace
+    let layout: RowLayout
+  }
+  enum Step {
+    case shared(Int, runsForward: Bool)
+    case direct(Int, RowLayout)
+    case gathered(Int, [Copy], runsForward: Bool)
+  }
+
+  let rows: Int
+  /// In the order in which they are run.
+  var steps: [Step] = []
+  /// Gradients of what is computed from parameters.
+  var clears: [(place: PlannedPlace, count: Int)] = []
+  /// The operations and the places of their operands for this, in the memory of the plan that this belongs to.
+  var operations: [any Operation<Element>] = []
+  var places: [PlannedStep] = []
+
+  init(rows: Int) { self.rows = rows }
+}
+
+extension Execution {
+  /// The gradients of a sum over rows, unit by unit: `scale` times what the loss of the last `forward` has from
+  /// the unit's rows.
+  ///
+  /// - Parameters:
+  ///   - units: rows of each unit; units do not overlap.
+  ///   - gradient: as long as the parameters; overwritten for each unit.
+  ///   - body: called when the gradient of a unit, by its number, is there.
+  /// - Precondition: the plan was made for units.
+  public func backward(
+    units: [Range<Int>], scale: Element = 1, into gradient: UnsafeMutableBufferPointer<Element>,
+    _ body: (Int) throws -> Void
+  ) rethrows {
+    guard let schedule = plan.units, let execution = unitExecution else {
+      preconditionFailure("the plan is not for units")
+    }
+    let total = gradient.baseAddress!
+    // Gradients of parameters that cannot be left out land there, and are not looked at.
+    backward(into: total, scale: scale)
+    execution.enter(self)
+    for (number, range) in units.enumerated() {
+      total.clear(gradient.count)
+      execution.runUnit(schedule, range)
+      try body(number)
+    }
+  }
+
+  /// Makes ready to run in the memory of `outer`.
+  private func enter(_ outer: Execution) { borrow(outer.memoryBase, from: outer, step: 0) }
+
+  private func runUnit(_ schedule: UnitSteps<Element>, _ range: Range<Int>) {
+    for (place, count) in schedule.clears { gradientPointer(place).clear(count) }
+    for step in schedule.steps {
+      switch step {
+      case .shared(let index, let runsForward):
+        if runsForward { plan.operations[index].forward(context(index)) }
+        plan.operations[index].backward(context(index))
+      case .direct(let index, let layout):
+        plan.operations[index].addUnitGradient(
+          UnitRows(range: range, rows: schedule.rows, layout: layout), context(index))
+      case .gathered(let index, let copies, let runsForward):
+        for row in range {
+          for copy in copies {
+            let inner = copy.layout.inner
+            var (from, to) = (pointer(copy.from) + row * inner, pointer(copy.to))
+            for _ in 0..<copy.layout.outer {
+              to.update(from: from, count: inner)
+              from += schedule.rows * inner
+              to += inner
+            }
+          }
+          if runsForward { plan.operations[index].forward(context(index)) }
+          plan.operations[index].backward(context(index))
+        }
+      }
+    }
+  }
+}

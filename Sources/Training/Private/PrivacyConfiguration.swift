@@ -1,0 +1,164 @@
+import Forecasters
+import Foundation
+public import Privacy
+
+/// What a guarantee of privacy is about: whatever the sampler draws and clips as one, and nothing larger.
+public enum PrivacyUnit: String, Codable, Sendable, CaseIterable {
+  /// All of a series.
+  case series
+  /// A stretch of time of a series.
+  case block
+  /// One window of context and horizon. Windows overlap: an observation is in many.
+  case window
+}
+
+/// How contributions are brought to a bounded norm.
+public enum PrivateClipping: String, Codable, Sendable, CaseIterable {
+  /// `min(1, C / norm)` (Abadi et al. 2016).
+  case flat
+  /// `C / (norm + 0.01)` (Bu et al. 2022, arXiv 2206.07136): no norm to tune.
+  case automatic
+  /// Flat, with a norm that follows a quantile of the norms, which is counted privately (Andrew et al. 2021, arXiv
+  /// 1905.03871); the count is paid for from the same epsilon.
+  case adaptive
+}
+
+/// How a training is made private. All of it is public: none of these numbers may come from the data.
+public struct PrivacyConfiguration: Codable, Sendable, Equatable {
+  public var unit: PrivacyUnit
+  /// For everything that this training releases, at `delta`.
+  public var epsilon: Double
+  public var delta: Double
+  /// How many units there are to draw from, as is known publicly; gradients are divided by the sampling rate times
+  /// this. If the data have more or fewer, the promise holds all the same.
+  public var units: Int
+  /// Probability of a unit to be in a step's batch; nil for the training's batch (times `accumulate`) / `units`.
+  public var samplingRate: Double?
+  /// `C`; for `adaptive` where it starts.
+  public var clippingNorm: Double
+  public var clipping: PrivateClipping
+  /// Windows that are drawn from each series or block of a batch, with replacement; their gradients are averaged
+  /// before clipping.
+  public var windowsPerSeries: Int
+  /// Steps of the grid in a block; `block` only. Blocks begin where the grid's ordinal is a multiple.
+  public var blockLength: Int?
+  /// Of `adaptive`: the share of norms that is to lie below the clipping norm.
+  public var quantile: Double
+  public var accountant: AccountantKind
+
+  public init(
+    unit: PrivacyUnit = .series, epsilon: Double, delta: Double, units: Int,
+    samplingRate: Double? = nil, clippingNorm: Double = 1, clipping: PrivateClipping = .flat,
+    windowsPerSeries: Int = 1, blockLength: Int? = nil, quantile: Double = 0.5,
+    accountant: AccountantKind = .pld
+  ) {
+    self.unit = unit
+    self.epsilon = epsilon
+    self.delta = delta
+    self.units = units
+    self.samplingRate = samplingRate
+    self.clippingNorm = clippingNorm
+    self.clipping = clipping
+    self.windowsPerSeries = windowsPerSeries
+    self.blockLength = blockLength
+    self.quantile = quantile
+    self.accountant = accountant
+  }
+
+  /// - Throws: `TrainingError.badConfiguration`.
+  public func validate() throws {
+    func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
+      if !holds { throw TrainingError(.badConfiguration, text()) }
+    }
+    try require(
+      epsilon > 0 && epsilon.isFinite, "epsilon is \(epsilon), expected a finite number above 0")
+    try require(
+      delta > 0 && delta < 1, "delta is \(delta), expected a number between 0 and 1")
+    try require(units >= 1, "units is \(units), expected at least 1")
+    try require(
+      delta < 1 / Double(units),
+      "delta is \(delta) with \(units) units, expected less than 1 / units: else giving one of them away would be allowed"
+    )
+    if let samplingRate {
+      try require(
+        samplingRate > 0 && samplingRate <= 1,
+        "samplingRate is \(samplingRate), expected above 0 and at most 1")
+    }
+    try require(
+      clippingNorm >= 1e-6 && clippingNorm <= 1e6,
+      "clippingNorm is \(clippingNorm), expected 1e-6 to 1e6")
+    try require(
+      windowsPerSeries >= 1, "windowsPerSeries is \(windowsPerSeries), expected at least 1")
+    try require(
+      unit != .window || windowsPerSeries == 1,
+      "windowsPerSeries is \(windowsPerSeries), expected 1 where the unit is a window")
+    if unit == .block {
+      try require(blockLength != nil, "blockLength is missing, expected one where the unit is a block")
+    } else {
+      try require(
+        blockLength == nil, "blockLength is \(blockLength ?? 0), expected none: the unit is no block")
+    }
+    if let blockLength {
+      try require(blockLength >= 2, "blockLength is \(blockLength), expected at least 2")
+    }
+    try require(
+      quantile > 0 && quantile < 1, "quantile is \(quantile), expected above 0 and below 1")
+  }
+
+  /// The probability that a unit is in a batch.
+  func rate(_ training: TrainingConfiguration) -> Double {
+    samplingRate ?? min(1, Double(training.batch * training.accumulate) / Double(units))
+  }
+}
+
+extension AccountantKind: Codable {}
+
+/// What a private training costs, known before it reads anything private: what a ledger has to reserve.
+///
+/// The mechanism is `steps` steps of the Poisson-sampled Gaussian mechanism; neighbouring data differ by one unit, added
+/// or removed. Charges of trainings on the same data compose: with ``accountant()``, or by hand from the
+/// parameters.
+public struct PrivacyCharge: Codable, Sendable, Equatable {
+  public let unit: PrivacyUnit
+  /// Steps of the grid in a block.
+  public let blockLength: Int?
+  /// What was asked for, at most.
+  public let epsilon: Double
+  public let delta: Double
+  public let samplingRate: Double
+  public let noiseMultiplier: Double
+  public let steps: Int
+  public let accountant: AccountantKind
+
+  /// The composed privacy losses of all steps.
+  ///
+  /// - Throws: `PrivacyError`.
+  public func losses() throws -> PrivacyLossAccountant {
+    try PrivacyLossAccountant(
+      SubsampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier),
+      steps: steps)
+  }
+
+  /// - Parameter parameters: of the model; draws of noise differ a little from normal ones, which is taken off delta
+  ///   for each.
+  /// - Throws: `TrainingError.badConfiguration`, `PrivacyError`.
+  init(_ privacy: PrivacyConfiguration, _ training: TrainingConfiguration, parameters: Int) throws {
+    try privacy.validate()
+    unit = privacy.unit
+    blockLength = privacy.blockLength
+    delta = privacy.delta
+    samplingRate = privacy.rate(training)
+    steps = training.steps
+    accountant = privacy.accountant
+    let usable = delta - PrivateSteps.samplingDelta(parameters: parameters, steps: steps)
+    guard usable > delta / 2 else {
+      throw TrainingError(
+        .badConfiguration, "delta is \(delta), which is too small for \(steps) steps")
+    }
+    let calibration = try NoiseCalibration(
+      epsilon: privacy.epsilon, samplingRate: samplingRate, steps: steps, delta: usable,
+      accountant: privacy.accountant)
+    noiseMultiplier = calibration.noiseMultiplier
+    epsilon = calibration.epsilon
+  }
+}

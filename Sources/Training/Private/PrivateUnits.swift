@@ -1,0 +1,63 @@
+import Forecasters
+import NumericsCore
+
+/// The units of a panel and their windows.
+struct PrivateUnits {
+  /// Cut into blocks where these are the units.
+  let panel: Panel
+  /// How many there are to draw from; those too short for a window count.
+  let count: Int
+  private let index: WindowIndex
+  private let unit: PrivacyUnit
+  private let windows: Int
+
+  init(
+    _ panel: Panel, _ privacy: PrivacyConfiguration, _ forecaster: ForecasterConfiguration
+  ) {
+    unit = privacy.unit
+    windows = privacy.windowsPerSeries
+    self.panel = privacy.blockLength.map(panel.cut) ?? panel
+    index = WindowIndex(
+      self.panel, horizon: forecaster.horizon, contextLength: forecaster.contextLength,
+      validationWindows: 0, minimumContext: TrainedForecaster.minimumObservations(forecaster))
+    count = unit == .window ? index.count : self.panel.count
+  }
+
+  /// Appends as many windows of a unit as there are to be, or none where it has none.
+  ///
+  /// Which windows are drawn need not be a secret: the unit is clipped as a whole.
+  func draw(_ number: Int, _ stream: inout RandomStream, into all: inout [WindowIndex.Window]) {
+    guard unit != .window else {
+      all.append(index.window(number))
+      return
+    }
+    let own = index.windows(of: number)
+    guard !own.isEmpty else { return }
+    for _ in 0..<windows {
+      all.append(index.window(own.lowerBound + stream.index(below: own.count)))
+    }
+  }
+}
+
+extension Panel {
+  /// The same observations as shorter series: each is cut where the ordinal of a step is a multiple of
+  /// `length`. A window of one block sees nothing of another.
+  func cut(into length: Int) -> Panel {
+    var (keys, offsets, ordinals) = ([String](), [0], [Int]())
+    for series in 0..<count {
+      let range = self.range(of: series)
+      var start = range.lowerBound
+      while start < range.upperBound {
+        let ordinal = firstOrdinals[series] + start - range.lowerBound
+        let phase = (ordinal % length + length) % length
+        let end = min(range.upperBound, start + length - phase)
+        keys.append("\(self.keys[series]) from \(ordinal)")
+        offsets.append(end)
+        ordinals.append(ordinal)
+        start = end
+      }
+    }
+    return Panel(
+      keys: keys, offsets: offsets, values: values, firstOrdinals: ordinals, clock: clock)
+  }
+}
