@@ -73,7 +73,8 @@ final class TrainingRun {
       let resumed = fitted != nil ? checkpoint?.state : nil
       fitted = result
       let second = try train(
-        on: WindowIndex(panel, c, validationWindows: 0), steps: bestStep, phase: .refit, fractions: (share, 1), from: resumed,
+        on: WindowIndex(panel, c, validationWindows: 0), steps: bestStep, phase: .refit,
+        fractions: (share, 1), from: resumed,
         progress)
       // A refit that ran out of time is half-trained: the validated weights are better.
       if !outOfTime { result = second }

@@ -28,4 +28,12 @@ extension JobDefinition {
     configuration.nesterov = training.nesterov ?? configuration.nesterov
     return configuration
   }
+
+  /// nil for jobs without privacy. A private training takes all its steps: there is no time budget.
+  package var privateTrainer: PrivateTrainer? {
+    guard let privacy else { return nil }
+    var configuration = trainer
+    configuration.timeBudgetSeconds = nil
+    return PrivateTrainer(configuration, privacy: privacy.training)
+  }
 }

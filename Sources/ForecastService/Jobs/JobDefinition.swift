@@ -26,6 +26,8 @@ package struct JobDefinition: Codable, Sendable, Equatable {
   /// Increasing, within 0 and 1.
   package var quantiles: [Double] = Self.defaultQuantiles
   package var calibration: Calibration = .none
+  /// nil: the model is not private.
+  package var privacy: Privacy?
   package var limits: Limits = Limits()
 
   package static let defaultQuantiles = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
@@ -96,6 +98,13 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     package var validationWindows: Int = 1
     /// Validations without improvement after which training stops.
     package var patience: Int = 10
+  }
+
+  /// Private training, and who pays for it.
+  package struct Privacy: Codable, Sendable, Equatable {
+    /// Account of the ledger.
+    package var budget: String
+    package var training: PrivacyConfiguration
   }
 
   package enum Refit: String, Codable, Sendable, CaseIterable {

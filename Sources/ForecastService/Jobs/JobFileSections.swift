@@ -35,6 +35,7 @@ enum JobFileSections {
     let calibration: JobDefinition.Calibration? =
       refused.contains("calibration") ? nil : reader.choice(top["calibration"], "calibration")
     let limits = limits(top["limits"], &reader)
+    let privacy = PrivacySection.read(top["privacy"], &reader)
     if let context, let contextNode, context < 2 {
       reader.fail(
         contextNode,
@@ -49,11 +50,17 @@ enum JobFileSections {
         ?? Frequency.defaultContextLength(horizon: horizon, seasonality: seasons),
       seasonality: seasons, model: model ?? .init(), training: fit,
       quantiles: quantiles ?? JobDefinition.defaultQuantiles, calibration: calibration ?? .none,
-      limits: limits)
+      privacy: privacy, limits: limits)
     // What values have to fulfil together.
     if reader.problems.isEmpty {
       do { try definition.forecaster.validate() } catch {
         reader.fail(top["model"] ?? root, "model: \(error)")
+      }
+      // What it will cost needs no data, so what is impossible shows here.
+      if reader.problems.isEmpty, let trainer = definition.privateTrainer {
+        do { _ = try trainer.charge(definition.forecaster) } catch {
+          reader.fail(top["privacy"] ?? root, "privacy: \(error)")
+        }
       }
     }
     return definition

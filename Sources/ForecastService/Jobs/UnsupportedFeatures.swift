@@ -16,7 +16,6 @@ enum UnsupportedFeatures {
 
   static var table: [Feature] {
     [
-      Feature(path: ["privacy"], name: "private training", instead: "remove privacy") { _ in true },
       Feature(
         path: ["source", "covariates"], name: "covariates", instead: "remove covariates",
         isUsed: hasValues),

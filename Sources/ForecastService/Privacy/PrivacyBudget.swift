@@ -1,7 +1,7 @@
 package import Foundation
 
 /// What a guarantee protects: what the sampler of a training draws and clips as one (docs/privacy.md, Units).
-package enum PrivacyUnit: String, Sendable, CaseIterable {
+package enum ProtectedUnit: String, Sendable, CaseIterable {
   case series, block, window, observation
 }
 

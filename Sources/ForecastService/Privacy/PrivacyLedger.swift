@@ -21,7 +21,7 @@ package struct PrivacyLedger: Sendable {
   package struct Request: Sendable {
     package let account: String
     /// What the run's sampler draws and clips as one; must be what the account protects.
-    package let unit: PrivacyUnit
+    package let unit: ProtectedUnit
     package let scope: PrivacyScope
     package let mechanism: PrivacyMechanism
     /// The delta at which the charge's own epsilon is stated; nil: the budget's.
@@ -30,7 +30,7 @@ package struct PrivacyLedger: Sendable {
     package let purpose: String
 
     package init(
-      account: String, unit: PrivacyUnit, scope: PrivacyScope = .everything,
+      account: String, unit: ProtectedUnit, scope: PrivacyScope = .everything,
       mechanism: PrivacyMechanism, delta: Double? = nil, purpose: String = "fit"
     ) {
       self.account = account

@@ -29,7 +29,8 @@ package struct PrivacyPlan: Sendable {
       guard until > from else {
         throw ServiceError(
           .badArgument,
-          "the plan ends \(until.formatted(.iso8601)), which is not after \(from.formatted(.iso8601))")
+          "the plan ends \(until.formatted(.iso8601)), which is not after \(from.formatted(.iso8601))"
+        )
       }
       self.every = every
       self.from = from
@@ -155,7 +156,7 @@ extension PrivacyLedger {
   /// - Throws: `ServiceError.badArgument` when a number is impossible, the block exists or overlaps another, or the
   ///   account protects another unit; `PostgresError` 42501 for who is no operator.
   package func open(
-    account: String, unit: PrivacyUnit, block: String = "all", blockFrom: Date? = nil,
+    account: String, unit: ProtectedUnit, block: String = "all", blockFrom: Date? = nil,
     blockUntil: Date? = nil, epsilon limit: EpsilonAmount, delta: Double, validFrom: Date? = nil,
     validUntil: Date? = nil, note: String? = nil
   ) async throws {

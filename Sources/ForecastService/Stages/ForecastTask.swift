@@ -2,6 +2,7 @@ import Forecasters
 import Foundation
 import Logging
 import Postgres
+import Privacy
 import Training
 
 /// The work of one attempt: read, fit, predict, publish.
@@ -16,6 +17,7 @@ struct ForecastTask: Sendable {
 
   func run() async throws {
     let definition = try JobDefinition(canonicalJSON: claim.definition)
+    let privacy = try await pay(definition)
     monitor.report(.read, 0)
     let monitor = monitor
     let read = try await ReadStage(pool: pool, definition: definition, cutoff: claim.cutoff).read {
@@ -31,29 +33,91 @@ struct ForecastTask: Sendable {
     try verify(built)
     monitor.report(.read, 1)
 
-    var planned = definition.trainer
-    planned.threads = threads
-    let bytes = try Trainer(planned).plannedBytes(definition.forecaster)
-    await log(
-      .info, .fit,
-      "fitting \(definition.model.kind) on \(threads) thread\(threads == 1 ? "" : "s"): \((Double(bytes) / 1e6).formatted(.number.precision(.fractionLength(0...1)))) MB planned"
-    )
-    let result = try await fit(definition, built.trainingPanel)
-    await log(
-      .info, .fit,
-      "fitted \(definition.model.kind) with \(result.forecaster.parameterCount) parameters on \(result.windows) windows: \(result.steps) steps in \(format(result.seconds)), best at step \(result.bestStep)"
-        + (result.retries > 0 ? ", after a retry at a lower learning rate" : "")
-        + (result.stoppedByTimeBudget ? ", stopped by the time budget" : ""))
-
-    let forecasts = try await predict(definition, built, result.forecaster)
+    let (forecaster, model) = try await forecaster(definition, built, privacy)
+    let forecasts = try await predict(definition, built, forecaster)
     monitor.report(.predict, 1)
     try monitor.check()
 
-    let model = try fittedModel(definition, result)
     monitor.report(.publish, 0)
+    let (pool, token) = (pool, claim.token)
     try await PublishStage(pool: pool, claim: claim, monitor: monitor, patience: patience).publish(
       forecasts, horizon: definition.horizon, levels: definition.quantiles,
-      integerSteps: definition.source.frequency.isInteger, model: model)
+      integerSteps: definition.source.frequency.isInteger, model: model
+    ) { connection in
+      guard case .paid(let receipts) = privacy else { return }
+      try await PrivacyLedger(pool: pool).commit(
+        receipts, token: token, stepsTaken: definition.training.steps, on: connection)
+    }
+  }
+
+  /// The forecaster of this run, and what is to be stored of it.
+  private func forecaster(
+    _ definition: JobDefinition, _ built: BuiltPanel, _ privacy: PrivacyPayment?
+  ) async throws -> (TrainedForecaster, PublishStage.Model) {
+    let kind = definition.model.kind
+    func announce(_ bytes: Int, _ how: String = "") async {
+      await log(
+        .info, .fit,
+        "fitting \(kind)\(how) on \(threads) thread\(threads == 1 ? "" : "s"): \((Double(bytes) / 1e6).formatted(.number.precision(.fractionLength(0...1)))) MB planned"
+      )
+    }
+    switch privacy {
+    case nil:
+      var planned = definition.trainer
+      planned.threads = threads
+      await announce(try Trainer(planned).plannedBytes(definition.forecaster))
+      let result = try await fit(definition, built.trainingPanel)
+      await log(
+        .info, .fit,
+        "fitted \(kind) with \(result.forecaster.parameterCount) parameters on \(result.windows) windows: \(result.steps) steps in \(format(result.seconds)), best at step \(result.bestStep)"
+          + (result.retries > 0 ? ", after a retry at a lower learning rate" : "")
+          + (result.stoppedByTimeBudget ? ", stopped by the time budget" : ""))
+      return (result.forecaster, .fitted(try fittedModel(definition, result)))
+    case .unpaid(let model, let reason):
+      await log(
+        .warning, .fit,
+        "no private training: \(reason); forecasting with the model of run \(model.runID), which costs nothing"
+      )
+      return (model.forecaster, .stored(model.modelID))
+    case .paid:
+      guard let trainer = privateTrainer(definition) else {
+        throw ServiceError(.internalFault, "a job without privacy was charged")
+      }
+      await announce(try trainer.plannedBytes(definition.forecaster), " privately")
+      let result = try await fitPrivately(definition, trainer, built.trainingPanel)
+      await log(
+        .info, .fit,
+        "fitted \(kind) with \(result.forecaster.parameterCount) parameters privately: epsilon \(result.charge.epsilon.formatted(.number.precision(.significantDigits(4)))) at delta \(result.charge.delta), \(result.charge.steps) steps in \(format(result.seconds))"
+      )
+      return (result.forecaster, .fitted(try fittedModel(definition, result)))
+    }
+  }
+
+  // MARK: Privacy
+
+  private func privateTrainer(_ definition: JobDefinition) -> PrivateTrainer? {
+    guard let trainer = definition.privateTrainer else { return nil }
+    var configuration = trainer.configuration
+    configuration.threads = threads
+    return PrivateTrainer(configuration, privacy: trainer.privacy)
+  }
+
+  /// Before anything is read: nil for jobs without privacy.
+  private func pay(_ definition: JobDefinition) async throws -> PrivacyPayment? {
+    guard let privacy = definition.privacy, let trainer = privateTrainer(definition) else {
+      return nil
+    }
+    let payment = try await PrivacyPayment.make(
+      definition, privacy, trainer, claim, pool: pool, patience: patience)
+    if case .paid(let receipts) = payment {
+      for receipt in receipts {
+        await log(
+          .info, .read,
+          "reserved at privacy account \(receipt.account) as charge \(receipt.number): epsilon \(PrivacyText.epsilon(receipt.spent)) spent in all, \(PrivacyText.epsilonDown(receipt.left)) left"
+        )
+      }
+    }
+    return payment
   }
 
   // MARK: Read
@@ -124,18 +188,44 @@ struct ForecastTask: Sendable {
     let (monitor, job, runID) = (monitor, claim.jobName, claim.runID)
     let trainer = Trainer(training)
     let forecaster = definition.forecaster
-    do {
-      return try await onOwnThread("fit") {
+    return try await explaining(job, runID) {
+      try await onOwnThread("fit") {
         try trainer.fit(forecaster, on: panel) { progress in
           monitor.report(.fit, progress.fraction)
           try monitor.check()
         }
       }
+    }
+  }
+
+  private func fitPrivately(
+    _ definition: JobDefinition, _ trainer: PrivateTrainer, _ panel: Panel
+  ) async throws -> PrivateFit {
+    let (monitor, job, runID) = (monitor, claim.jobName, claim.runID)
+    let forecaster = definition.forecaster
+    return try await explaining(job, runID) {
+      try await onOwnThread("fit") {
+        try trainer.fit(forecaster, on: panel) { progress in
+          monitor.report(.fit, progress.fraction)
+          try monitor.check()
+        }
+      }
+    }
+  }
+
+  /// Errors of the library in the words of the service.
+  private func explaining<Result>(
+    _ job: String, _ runID: Int64, _ body: () async throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await body()
     } catch let error as TrainingError {
       throw ServiceError(
         error.code == .noWindows ? .noUsableSeries : .training, "job \(job), run \(runID): \(error)"
       )
     } catch let error as ForecasterError {
+      throw ServiceError(.training, "job \(job), run \(runID): \(error)")
+    } catch let error as PrivacyError {
       throw ServiceError(.training, "job \(job), run \(runID): \(error)")
     }
   }
@@ -175,26 +265,49 @@ struct ForecastTask: Sendable {
   private func fittedModel(
     _ definition: JobDefinition, _ result: TrainingResult
   ) throws -> FittedModel {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    var training = definition.trainer
-    training.threads = threads
-    var outcome =
-      try JSONSerialization.jsonObject(with: encoder.encode(training)) as? [String: Any] ?? [:]
+    var outcome: [String: Any] = [:]
     outcome["stepsTaken"] = result.steps
     outcome["retries"] = result.retries
     outcome["windows"] = result.windows
     outcome["trainingLoss"] = result.trainingLoss
     outcome["stoppedByTimeBudget"] = result.stoppedByTimeBudget
+    return try fittedModel(
+      definition, result.forecaster, outcome, steps: result.bestStep,
+      validationLoss: result.validationLoss, seconds: result.seconds)
+  }
+
+  /// Nothing of it comes from the data but the noised weights.
+  private func fittedModel(
+    _ definition: JobDefinition, _ result: PrivateFit
+  ) throws -> FittedModel {
+    let charge = result.charge
+    let privacy: [String: Any] = [
+      "account": definition.privacy?.budget ?? "", "unit": charge.unit.rawValue,
+      "epsilon": charge.epsilon, "delta": charge.delta, "samplingRate": charge.samplingRate,
+      "noiseMultiplier": charge.noiseMultiplier, "accountant": charge.accountant.rawValue,
+    ]
+    return try fittedModel(
+      definition, result.forecaster, ["stepsTaken": charge.steps, "privacy": privacy],
+      steps: charge.steps, validationLoss: nil, seconds: result.seconds)
+  }
+
+  private func fittedModel(
+    _ definition: JobDefinition, _ forecaster: TrainedForecaster, _ outcome: [String: Any],
+    steps: Int, validationLoss: Double?, seconds: Double
+  ) throws -> FittedModel {
+    var training = definition.trainer
+    training.threads = threads
+    let settings = try JSONSerialization.jsonObject(with: JSONEncoder().encode(training))
+    let all = (settings as? [String: Any] ?? [:]).merging(outcome) { $1 }
     return FittedModel(
       kind: definition.model.kind,
-      configuration: String(decoding: try encoder.encode(definition.forecaster), as: UTF8.self),
+      configuration: try definition.forecaster.canonicalJSON(),
       training: String(
-        decoding: try JSONSerialization.data(withJSONObject: outcome, options: .sortedKeys),
+        decoding: try JSONSerialization.data(withJSONObject: all, options: .sortedKeys),
         as: UTF8.self),
-      weights: try result.forecaster.encoded(), parameterCount: result.forecaster.parameterCount,
-      seed: definition.training.seed, threads: threads, steps: result.bestStep,
-      validationLoss: result.validationLoss, seconds: result.seconds)
+      weights: try forecaster.encoded(), parameterCount: forecaster.parameterCount,
+      seed: definition.training.seed, threads: threads, steps: steps,
+      validationLoss: validationLoss, seconds: seconds)
   }
 
   // MARK: Log

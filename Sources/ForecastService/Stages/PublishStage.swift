@@ -42,10 +42,21 @@ package struct PublishStage: Sendable {
     self.patience = patience
   }
 
-  /// - Parameter integerSteps: whether targets are integer steps and not instants.
+  /// What made the forecasts.
+  package enum Model: Sendable {
+    /// To be stored with them.
+    case fitted(FittedModel)
+    /// The number of one that an earlier run stored.
+    case stored(Int64)
+  }
+
+  /// - Parameters:
+  ///   - integerSteps: whether targets are integer steps and not instants.
+  ///   - settle: what else becomes true with the forecasts, in their transaction.
   /// - Throws: `ServiceError` (`.staleAttempt` when the lease is gone), `PostgresError`.
   package func publish(
-    _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: FittedModel
+    _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: Model,
+    settle: @escaping @Sendable (PostgresConnection) async throws -> Void = { _ in }
   ) async throws {
     let seriesIDs = try await identify(forecasts.keys)
     // The server keeps microseconds; so do we, or the partition key and the pointer would differ.
@@ -61,6 +72,7 @@ package struct PublishStage: Sendable {
             forecasts, horizon: horizon, levels: levels, integerSteps: integerSteps, model: model,
             gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest, on: connection
           )
+          try await settle(connection)
         }
       } catch let error as PostgresError where error.code == .commitUnknown {
         // The answer to COMMIT was lost: the publication's key tells whether it happened.
@@ -78,7 +90,7 @@ package struct PublishStage: Sendable {
   }
 
   private func write(
-    _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: FittedModel,
+    _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: Model,
     gridID: Int, seriesIDs: [Int64], issuedAt: Date, digest: [UInt8],
     on connection: PostgresConnection
   ) async throws {
@@ -88,7 +100,12 @@ package struct PublishStage: Sendable {
         "job \(claim.jobName), run \(claim.runID): the lease was lost or the run was cancelled; nothing was published"
       )
     }
-    guard let modelID = try await connection.run(model.statement(for: claim)).first else {
+    let stored: Int64? =
+      switch model {
+      case .stored(let number): number
+      case .fitted(let fitted): try await connection.run(fitted.statement(for: claim)).first
+      }
+    guard let modelID = stored else {
       throw ServiceError(.internalFault, "run \(claim.runID): the model got no number")
     }
     let rows = forecasts.means.count

@@ -169,6 +169,32 @@ package struct InsertModel: PostgresStatement {
 }
 
 /// Makes the publication and opens the door for its points (see forecast.refuse_unpublished).
+/// The newest model of a job that was trained privately from an account, for the same forecaster.
+package struct FindPrivateModel: PostgresStatement {
+  package static let name = "find_private_model"
+  package static let sql = """
+    SELECT model_id, run_id, weights FROM forecast.model_version
+    WHERE job_id = $1 AND training -> 'privacy' ->> 'account' = $2 AND configuration = $3
+    ORDER BY model_id DESC LIMIT 1
+    """
+  package let jobID: Int64
+  package let account: String
+  package let configuration: String
+  package var parameters: [any PostgresEncodable] {
+    [jobID, account, PostgresJSON(configuration)]
+  }
+  package struct Row: Sendable {
+    package let modelID: Int64
+    package let runID: Int64
+    package let weights: [UInt8]
+  }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    Row(
+      modelID: try row.decode("model_id"), runID: try row.decode("run_id"),
+      weights: try row.decode("weights"))
+  }
+}
+
 package struct InsertPublication: PostgresStatement {
   package static let name = "insert_publication"
   package static let sql = """

@@ -69,7 +69,8 @@ struct UnitAnalysis<Element: Real> {
         !(step.operation is Recomputed<Element>)
       else { return nil }
       let operands = UnitOperands(
-        rows: rows, inputs: step.inputs.map { layouts[$0] }, outputs: step.outputs.map { layouts[$0] })
+        rows: rows, inputs: step.inputs.map { layouts[$0] },
+        outputs: step.outputs.map { layouts[$0] })
       if layouts[step.outputs[0]] != nil, let form = step.operation.unitForm(operands) {
         parts.append(.direct(form))
       } else {
@@ -115,7 +116,9 @@ struct UnitAnalysis<Element: Real> {
             ? nil
             : layout(shape, one, rows: rows)
               // Rows that share an axis with something else lie as in an operand of the same size.
-              ?? inputs.lazy.compactMap { graph.values[$0].shape.count == shape.count ? layouts[$0] : nil }
+              ?? inputs.lazy.compactMap {
+                graph.values[$0].shape.count == shape.count ? layouts[$0] : nil
+              }
               .first)
       }
     }

@@ -65,7 +65,7 @@ extension TrainedForecaster {
 
 extension Encodable {
   /// JSON with sorted keys: equal values give equal text.
-  func canonicalJSON() throws -> String {
+  package func canonicalJSON() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(self), as: UTF8.self)

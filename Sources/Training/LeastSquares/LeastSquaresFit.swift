@@ -52,7 +52,8 @@ final class LeastSquaresFit {
 
   func fit(_ progress: (TrainingProgress) throws -> Void) throws -> TrainingResult {
     let c = memory.network.configuration
-    let held = try WindowIndex(panel, c, validationWindows: configuration.validationWindows,
+    let held = try WindowIndex(
+      panel, c, validationWindows: configuration.validationWindows,
       contextShare: Self.contextShare)
     let validates = !held.validation.isEmpty
     let refits = validates && configuration.refitOnAll

@@ -26,7 +26,9 @@ struct NoiseCheck {
     var fault: Double? {
       let (n, x) = (Double(count), NoiseCheck.strictness)
       let room = 2 * (n * x).squareRoot()
-      guard squares >= n - room, squares <= n + room + 2 * x else { return (squares / n).squareRoot() }
+      guard squares >= n - room, squares <= n + room + 2 * x else {
+        return (squares / n).squareRoot()
+      }
       return nil
     }
   }

@@ -93,10 +93,12 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
       unit != .window || windowsPerSeries == 1,
       "windowsPerSeries is \(windowsPerSeries), expected 1 where the unit is a window")
     if unit == .block {
-      try require(blockLength != nil, "blockLength is missing, expected one where the unit is a block")
+      try require(
+        blockLength != nil, "blockLength is missing, expected one where the unit is a block")
     } else {
       try require(
-        blockLength == nil, "blockLength is \(blockLength ?? 0), expected none: the unit is no block")
+        blockLength == nil,
+        "blockLength is \(blockLength ?? 0), expected none: the unit is no block")
     }
     if let blockLength {
       try require(blockLength >= 2, "blockLength is \(blockLength), expected at least 2")
@@ -129,6 +131,8 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
   public let noiseMultiplier: Double
   public let steps: Int
   public let accountant: AccountantKind
+  /// What of `delta` goes to draws of noise that differ a little from normal ones.
+  public let addedDelta: Double
 
   /// The composed privacy losses of all steps.
   ///
@@ -150,7 +154,8 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
     samplingRate = privacy.rate(training)
     steps = training.steps
     accountant = privacy.accountant
-    let usable = delta - PrivateSteps.samplingDelta(parameters: parameters, steps: steps)
+    addedDelta = PrivateSteps.samplingDelta(parameters: parameters, steps: steps)
+    let usable = delta - addedDelta
     guard usable > delta / 2 else {
       throw TrainingError(
         .badConfiguration, "delta is \(delta), which is too small for \(steps) steps")

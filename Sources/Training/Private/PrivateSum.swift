@@ -29,7 +29,8 @@ package final class PrivateSum {
   /// - Parameter expected: units of a batch, in expectation.
   /// - Throws: `PrivacyError`, `TrainingError.badConfiguration`.
   package init(
-    parameters: Int, threads: Int, expected: Double, clipping: PrivateClipping, clippingNorm: Double,
+    parameters: Int, threads: Int, expected: Double, clipping: PrivateClipping,
+    clippingNorm: Double,
     quantile: Double = 0.5, noiseMultiplier: Double
   ) throws {
     self.parameters = parameters

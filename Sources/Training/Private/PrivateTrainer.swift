@@ -42,9 +42,11 @@ public struct PrivateTrainer: Sendable {
       "timeBudgetSeconds is set, expected none: a private training takes all its steps")
     try refuse(
       configuration.clippingValue > 0 || configuration.gradientNoise > 0,
-      "clippingValue or gradientNoise is set, expected neither: privacy clips and adds noise itself")
+      "clippingValue or gradientNoise is set, expected neither: privacy clips and adds noise itself"
+    )
     try forecaster.validate()
-    guard Registry.isNetwork(forecaster.kind) else {
+    let entry = Registry.entry(forecaster.kind) as? any NetworkArchitecture.Type
+    guard entry?.fitting == .gradient else {
       throw TrainingError(
         .badConfiguration,
         "\(forecaster.kind) is not trained by gradients, expected a model that is: only these can be trained privately"

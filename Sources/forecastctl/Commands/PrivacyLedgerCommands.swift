@@ -58,16 +58,16 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
     @Argument(help: "Name of the account: one set of private data.") var account: String
     @Option(
       help: "What is protected: series, block, window or observation.",
-      completion: .list(PrivacyUnit.allCases.map(\.rawValue)),
+      completion: .list(ProtectedUnit.allCases.map(\.rawValue)),
       transform: { name in
-        guard let unit = PrivacyUnit(rawValue: name) else {
+        guard let unit = ProtectedUnit(rawValue: name) else {
           throw ValidationError(
-            "the unit is '\(name)', expected \(PrivacyUnit.allCases.map(\.rawValue).joined(separator: ", "))"
+            "the unit is '\(name)', expected \(ProtectedUnit.allCases.map(\.rawValue).joined(separator: ", "))"
           )
         }
         return unit
       })
-    var unit: PrivacyUnit
+    var unit: ProtectedUnit
     @Option(
       help: ArgumentHelp("What all charges together may come to.", valueName: "e"),
       transform: { text in

@@ -198,7 +198,7 @@ struct JobFileParserTests {
   @Test(
     "what this version cannot do is refused with its line",
     arguments: [
-      "privacy: {unit: series, epsilon: 2.0}", "calibration: conformal", "model: {kind: auto}",
+      "calibration: conformal", "model: {kind: auto}",
       "model: [{kind: lstm}, {kind: theta}]", "training: {refit: every 7 days}",
       "training: {warmStart: true}",
     ])
@@ -215,7 +215,8 @@ struct JobFileParserTests {
     let model = try JobFileParser.parse(text, file: "a.yaml").definition.model
     #expect(model.kind == "gru" && model.hidden == 48)
     #expect(model.options == ["heads": .integer(4), "reset": .text("before")])
-    let dilated = smallJob + "\nmodel: {kind: dilated, layers: 2, dilations: [1, 7], residual: false}"
+    let dilated =
+      smallJob + "\nmodel: {kind: dilated, layers: 2, dilations: [1, 7], residual: false}"
     #expect(
       try JobFileParser.parse(dilated, file: "a.yaml").definition.model.options
         == ["dilations": .integers([1, 7]), "residual": .flag(false)])

@@ -36,7 +36,8 @@ struct EpsilonAmountTests {
       let value = exp2(exponent)
       let amount = try #require(EpsilonAmount(roundingUp: value))
       // Exactly: both sides as multiples of 2^-120, in integers.
-      let scaled = Decimal(sign: .plus, exponent: -12, significand: Decimal(string: "\(amount.quanta)")!)
+      let scaled = Decimal(
+        sign: .plus, exponent: -12, significand: Decimal(string: "\(amount.quanta)")!)
       #expect(scaled >= Decimal(string: "\(value.nextDown)")!, "\(value)")
       #expect(Double(amount.quanta - 1) <= value * 1e12, "\(value)")
     }
@@ -49,7 +50,8 @@ struct EpsilonAmountTests {
     #expect(EpsilonAmount(text)?.description == text)
   }
 
-  @Test("other text is refused", arguments: ["", ".", "1e3", "0.0000000000001", "1,5", "NaN", "--1"])
+  @Test(
+    "other text is refused", arguments: ["", ".", "1e3", "0.0000000000001", "1,5", "NaN", "--1"])
   func badText(text: String) {
     #expect(EpsilonAmount(text) == nil)
   }
@@ -104,7 +106,9 @@ struct PrivacyCompositionTests {
     #expect(try mixed.epsilon(atDelta: 1e-6) == nil, "delta is used up")
   }
 
-  @Test("many different parameters cost little more than they must, and never less", arguments: [25, 60])
+  @Test(
+    "many different parameters cost little more than they must, and never less",
+    arguments: [25, 60])
   func merged(kinds: Int) throws {
     var all = PrivacyComposition()
     var exact = PrivacyLossAccountant()

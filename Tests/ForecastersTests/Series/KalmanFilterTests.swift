@@ -77,7 +77,10 @@ struct KalmanFilterTests {
     var mean: [Double] = []
     var covariance: [Double] = []
 
-    init(_ model: StateSpaceModel, transition: [Double], start: (mean: [Double], covariance: [Double]), disturbance: [Double], T: Int) {
+    init(
+      _ model: StateSpaceModel, transition: [Double], start: (mean: [Double], covariance: [Double]),
+      disturbance: [Double], T: Int
+    ) {
       n = model.size
       self.T = T
       let size = n * T
@@ -164,7 +167,8 @@ struct KalmanFilterTests {
     for (i, s) in seen.enumerated() {
       for (j, t) in seen.enumerated() {
         spread[i * k + j] =
-          (0..<n).reduce(0) { $0 + readout[$1] * cross(s * n + $1, t) } + (i == j ? variances[0] : 0)
+          (0..<n).reduce(0) { $0 + readout[$1] * cross(s * n + $1, t) }
+          + (i == j ? variances[0] : 0)
       }
     }
     let errors = seen.map { t in

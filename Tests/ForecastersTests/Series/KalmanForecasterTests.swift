@@ -130,9 +130,11 @@ struct KalmanForecasterTests {
   func seasons() throws {
     let series = structural(3, length: 60, slope: 0, season: 6, noise: 0.3, seed: 5)
     for form in ["trigonometric", "dummy"] {
-      let found = try forecasts(series.map { Array($0.dropLast(6)) }, configuration([
-        "seasonal": .text(form)
-      ]))
+      let found = try forecasts(
+        series.map { Array($0.dropLast(6)) },
+        configuration([
+          "seasonal": .text(form)
+        ]))
       for (forecast, values) in zip(found, series) {
         for h in 0..<6 { expectClose(forecast[h * 3 + 1], values[54 + h], absolute: 5) }
       }

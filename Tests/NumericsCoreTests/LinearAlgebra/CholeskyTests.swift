@@ -83,12 +83,19 @@ struct CholeskyTests {
     // Symmetric: the radius is the norm.
     var random = SeededGenerator(seed: 1)
     let q = random.normals(400)
-    let symmetric = (0..<400).map { (q[$0] + q[$0 % 20 * 20 + $0 / 20]) / 2 }
+    var symmetric = [Double](repeating: 0, count: 400)
+    for k in 0..<400 { symmetric[k] = (q[k] + q[k % 20 * 20 + k / 20]) / 2 }
+    func times(_ x: [Double]) -> [Double] {
+      (0..<20).map { i in
+        var sum = 0.0
+        for k in 0..<20 { sum += symmetric[i * 20 + k] * x[k] }
+        return sum
+      }
+    }
     var x = random.normals(20)
     var norm = 0.0
     for _ in 0..<4000 {
-      let once = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * x[$1] } }
-      x = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * once[$1] } }
+      x = times(times(x))
       norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
       x = x.map { $0 / norm }
     }

@@ -125,7 +125,9 @@ struct ARNetGoldenTests {
     // An autoregression of lags 1 and 4 of 8.
     var random = SeededGenerator(seed: 12)
     var series = random.normals(4)
-    for t in 4..<600 { series.append(0.3 + 0.5 * series[t - 1] + 0.3 * series[t - 4] + random.normal()) }
+    for t in 4..<600 {
+      series.append(0.3 + 0.5 * series[t - 1] + 0.3 * series[t - 4] + random.normal())
+    }
     let order = 8
     let equations = equations(series, order: order)
     let factor = Buffer(equations.gram.array)
@@ -156,8 +158,10 @@ struct ARNetGoldenTests {
     }
     lowest = min(
       objective(w, series, sparsity: sparsity).value,
-      objective(w.enumerated().map { $0 < 8 && abs($1) < 0.01 ? 0 : $1 }, series, sparsity: sparsity)
-        .value)
+      objective(
+        w.enumerated().map { $0 < 8 && abs($1) < 0.01 ? 0 : $1 }, series, sparsity: sparsity
+      )
+      .value)
     #expect(found.value <= lowest + 1e-4, "\(found.value), by the gradient \(lowest)")
     // A minimum: no slope where coefficients are, and none of them would rather be elsewhere.
     for (k, weight) in sparse.array.enumerated() where weight != 0 {

@@ -240,7 +240,8 @@ struct LeastSquaresFitTests {
     }
     #expect(throws: ForecasterError.self) {
       _ = try Sample.fit(
-        panel, TrainingConfiguration(), Self.configuration("arnet", options: ["lags": .integer(17)]))
+        panel, TrainingConfiguration(), Self.configuration("arnet", options: ["lags": .integer(17)])
+      )
     }
   }
 

@@ -20,7 +20,8 @@ public enum EchoStateArchitecture: EncoderArchitecture {
       "spectralRadius", 0...2, standard: 0.9,
       "largest modulus of the recurrent eigenvalues, of each gate"),
     .number("connectivity", 0.001...1, standard: 0.2, "part of the recurrent weights not zero"),
-    .number("inputScale", 0.001...100, standard: 0.3, "input weights lie between plus and minus it"),
+    .number(
+      "inputScale", 0.001...100, standard: 0.3, "input weights lie between plus and minus it"),
     RidgeOptions.ridge, RidgeOptions.robust,
   ]
 

@@ -1,7 +1,7 @@
 // Names: shape letters B, T, F, D.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-public import NumericsCore
+import NumericsCore
 
 /// One recurrent cell of a stack with the places of its parameters; see ``RecurrentCell`` for the equations.
 ///

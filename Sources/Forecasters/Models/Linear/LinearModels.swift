@@ -61,40 +61,7 @@ public struct NLinear<Element: Real>: WindowModel {
 
   public func apply(to inputs: Tensor<Element>) -> Tensor<Element> {
     let window = WindowParts(inputs)
-    let (T, B) = (inputs.shape[0], inputs.shape[1])
-    let last = inputs.graph.apply(
-      LastObserved<Element>(steps: T, batch: B), to: [window.values, window.masks])[0]
-    let differences = (window.values - last) * window.masks
+    let differences = (window.values - inputs.lastObserved()) * window.masks
     return differences.product(inputs.graph.parameter(weight), transposed: true)
-  }
-}
-
-/// The last observed value of every window, 0 where there is none. Inputs: values `[T, B]` and masks `[T, B]`; no
-/// gradient flows into the masks.
-struct LastObserved<Element: Real>: Operation {
-  let steps: Int
-  let batch: Int
-
-  var outputs: [Shape] { [[batch]] }
-  func backwardReads(input: Int) -> Bool { input == 1 }
-
-  private func place(_ masks: UnsafePointer<Element>, _ b: Int) -> Int? {
-    var t = steps - 1
-    while t >= 0, masks[t * batch + b] == 0 { t -= 1 }
-    return t < 0 ? nil : t * batch + b
-  }
-
-  func forward(_ context: OperationContext<Element>) {
-    let (values, masks) = (context.input(0), context.input(1))
-    for b in 0..<batch { context.output()[b] = place(masks, b).map { values[$0] } ?? 0 }
-  }
-
-  func backward(_ context: OperationContext<Element>) {
-    if let masks = context.inputGradient(1) { _ = masks.cleared(steps * batch) }
-    guard let values = context.inputGradient(0), let dy = context.outputGradient() else { return }
-    let to = values.cleared(steps * batch)
-    for b in 0..<batch {
-      if let place = place(context.input(1), b) { to[place] += dy[b] }
-    }
   }
 }

@@ -372,7 +372,8 @@ package final class KalmanFilter {
   ///
   /// - Parameter advances: the transitions into the steps ahead; the ordinary one where nil.
   package func forecast(
-    _ steps: Int, advances: [UInt8]? = nil, _ body: (Int, _ mean: Double, _ variance: Double) -> Void
+    _ steps: Int, advances: [UInt8]? = nil,
+    _ body: (Int, _ mean: Double, _ variance: Double) -> Void
   ) {
     for step in 0..<steps {
       predict(advances.map { Int($0[step]) } ?? 0, covariance: true)

@@ -31,7 +31,9 @@ final class KalmanForecaster: SeriesForecaster {
     levels = configuration.quantiles.map(NormalDistribution.quantile)
     seasonality = configuration.seasonality
     trends =
-      StructuralModel.Trend(rawValue: configuration.text("trend")).map { [$0] } ?? [.damped, .level]
+      StructuralModel.Trend(rawValue: configuration.text("trend")).map { [$0] } ?? [
+        .damped, .level,
+      ]
     form = StructuralModel.Form(rawValue: configuration.text("seasonal"))
     harmonics = configuration.integer("harmonics")
     switch configuration.text("transform") {
@@ -61,7 +63,8 @@ final class KalmanForecaster: SeriesForecaster {
 
     /// - Returns: nil where all values are equal.
     init?(_ values: UnsafeBufferPointer<Double>, _ transform: Transform) {
-      let changed = transform == .log ? values.map { $0.isNaN ? $0 : Foundation.log($0) } : Array(values)
+      let changed =
+        transform == .log ? values.map { $0.isNaN ? $0 : Foundation.log($0) } : Array(values)
       let scaler = WindowScaler(changed)
       let observed = changed.filter { !$0.isNaN }
       let deviation =

@@ -114,7 +114,9 @@ package struct StructuralModel: Hashable {
       if hasSlope { entries += [(0, 1, 1), (1, 1, 1)] }
       var state = hasSlope ? 2 : 1
       for season in seasons {
-        entries += Self.entries(season, advance).map { ($0.row + state, $0.column + state, $0.value) }
+        entries += Self.entries(season, advance).map {
+          ($0.row + state, $0.column + state, $0.value)
+        }
         state += season.states
       }
       return SparseMatrix(n, entries)

@@ -57,7 +57,7 @@ package struct TiRexWeights: Sendable {
     }
     do {
       try self.init(decoding: [UInt8](data))
-    } catch let error as ForecasterError {
+    } catch {
       throw ForecasterError(.badConfiguration, "weights \(file): \(error.message)")
     }
   }
