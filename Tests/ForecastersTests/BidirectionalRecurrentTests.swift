@@ -158,4 +158,48 @@ struct BidirectionalRecurrentTests {
     }
     #expect(bytes(encoder.encodeRecomputed) * 2 < bytes(encoder.encode))
   }
+
+  @Test("gradients of the inputs agree with differences, and padding has none")
+  func inputGradients() {
+    let setup = Setup<Double>(.lstm)
+    var inputs = inputs()
+    for t in 0..<3 { inputs[t * Self.B * Self.F + 1] = 0 }  // row 0
+    let ofParameters = Buffer<Double>(setup.layout.count)
+    func network(_ encode: (Tensor<Double>) -> Tensor<Double>) -> (
+      loss: ([Double]) -> Double, gradient: () -> [Double]
+    ) {
+      let graph = Graph<Double>()
+      let x = graph.input([Self.T, Self.B, Self.F], differentiable: true)
+      let loss = encode(x).map(.square).sum()
+      let execution = Execution(Plan(graph, loss: loss))
+      return (
+        { inputs in
+          execution.input(x).update(from: inputs, count: inputs.count)
+          execution.forward(parameters: setup.parameters.base)
+          return execution.value(loss)[0]
+        },
+        {
+          execution.backward(into: ofParameters.base)
+          #expect(ofParameters.array.contains { $0 != 0 })
+          return (0..<(Self.T * Self.B * Self.F)).map { execution.gradient(x)![$0] }
+        }
+      )
+    }
+    let (kept, again) = (network(setup.encoder.encode), network(setup.encoder.encodeRecomputed))
+    _ = kept.loss(inputs)
+    let gradient = kept.gradient()
+    _ = again.loss(inputs)
+    expectClose(again.gradient(), gradient, absolute: 1e-14)
+    for t in 0..<3 {
+      #expect(gradient[(t * Self.B * Self.F)...].prefix(Self.F).allSatisfy { $0 == 0 })
+    }
+    for k in inputs.indices where k % Self.F != 1 {
+      let number = inputs[k]
+      inputs[k] = number + 1e-6
+      let above = kept.loss(inputs)
+      inputs[k] = number - 1e-6
+      expectClose(gradient[k], (above - kept.loss(inputs)) / 2e-6, absolute: 1e-8)
+      inputs[k] = number
+    }
+  }
 }

@@ -140,4 +140,37 @@ struct Seq2SeqTests {
     }
     #expect(bytes(model.applyRecomputed) * 3 < bytes(model.apply))
   }
+
+  @Test("gradients of the inputs agree with differences", arguments: [true, false])
+  func inputGradients(attention: Bool) {
+    let setup = Setup<Double>(attention: attention, horizon: 3)
+    var inputs = inputs()
+    // One row ends with a missing value, one has none at all.
+    for (t, row) in [(8, 0)] + (0..<Self.T).map({ ($0, 1) }) {
+      inputs[(t * Self.B + row) * Self.F + 1] = 0
+    }
+    let graph = Graph<Double>()
+    let x = graph.input([Self.T, Self.B, Self.F], differentiable: true)
+    let loss = setup.model.apply(to: x).map(.square).sum()
+    let execution = Execution(Plan(graph, loss: loss))
+    func run(_ inputs: [Double]) -> Double {
+      execution.input(x).update(from: inputs, count: inputs.count)
+      execution.forward(parameters: setup.parameters.base)
+      return execution.value(loss)[0]
+    }
+    _ = run(inputs)
+    let ofParameters = Buffer<Double>(setup.layout.count)
+    execution.backward(into: ofParameters.base)
+    #expect(ofParameters.array.contains { $0 != 0 })
+    let gradient = (0..<inputs.count).map { execution.gradient(x)![$0] }
+    // The mask says where the last value is, and is no number to move.
+    for k in inputs.indices where k % Self.F != 1 {
+      let number = inputs[k]
+      inputs[k] = number + 1e-6
+      let above = run(inputs)
+      inputs[k] = number - 1e-6
+      expectClose(gradient[k], (above - run(inputs)) / 2e-6, absolute: 1e-8)
+      inputs[k] = number
+    }
+  }
 }
