@@ -86,15 +86,37 @@ void ck_selective_decays(int type, const struct ck_selective *s, const void *a, 
   CALL(selective_decays, s, a, decays);
 }
 
-void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
-                     const void *skip, const void *decays, void *state, void *y, void *tape) {
-  CALL(selective_forward, s, x, delta, bc, skip, decays, state, y, tape);
+ptrdiff_t ck_s4d_gaps_tape(int type, const struct ck_s4d *s, ptrdiff_t batch) {
+  return COUNT(s4d_gaps_tape, s, batch);
 }
 
-void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
-                      const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
-                      void *dbc, int adds, void *da, void *dskip, void *scratch) {
-  CALL(selective_backward, s, x, delta, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
+ptrdiff_t ck_s4d_gaps_scratch(int type, const struct ck_s4d *s) {
+  return COUNT(s4d_gaps_scratch, s);
+}
+
+void ck_s4d_gaps_forward(int type, const struct ck_s4d *s, ptrdiff_t batch, const void *rates, const void *skip,
+                         const void *gaps, const void *x, void *y, void *tape) {
+  CALL(s4d_gaps_forward, s, batch, rates, skip, gaps, x, y, tape);
+}
+
+void ck_s4d_gaps_backward(int type, const struct ck_s4d *s, ptrdiff_t batch, const void *rates, const void *skip,
+                          const void *gaps, const void *x, const void *tape, const void *dy, void *dx, int adds,
+                          void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip, void *scratch) {
+  CALL(s4d_gaps_backward, s, batch, rates, skip, gaps, x, tape, dy, dx, adds, d_log_dt, d_log_re, d_im, d_c, d_skip,
+       scratch);
+}
+
+void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta,
+                          const void *gaps, const void *bc, const void *skip, const void *decays, void *state,
+                          void *y, void *tape) {
+  CALL(selective_forward, s, x, delta, gaps, bc, skip, decays, state, y, tape);
+}
+
+void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta,
+                           const void *gaps, const void *bc, const void *skip, const void *tape, const void *dy,
+                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip,
+                           void *scratch) {
+  CALL(selective_backward, s, x, delta, gaps, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
 }
 
 void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain) {

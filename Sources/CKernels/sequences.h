@@ -30,15 +30,22 @@
   X(REAL, void, s4d_gap_step, \
     (const struct ck_s4d *, const REAL *, const REAL *, ptrdiff_t, const REAL *, const REAL *, const REAL *, \
      REAL *, REAL *)) \
+  X(REAL, ptrdiff_t, s4d_gaps_tape, (const struct ck_s4d *, ptrdiff_t)) \
+  X(REAL, ptrdiff_t, s4d_gaps_scratch, (const struct ck_s4d *)) \
+  X(REAL, void, s4d_gaps_forward, \
+    (const struct ck_s4d *, ptrdiff_t, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, REAL *)) \
+  X(REAL, void, s4d_gaps_backward, \
+    (const struct ck_s4d *, ptrdiff_t, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
+     const REAL *, REAL *, int, REAL *, REAL *, REAL *, REAL *, REAL *, REAL *)) \
   X(REAL, ptrdiff_t, selective_tape, (const struct ck_selective *)) \
   X(REAL, ptrdiff_t, selective_scratch, (const struct ck_selective *)) \
   X(REAL, ptrdiff_t, selective_panels, (const struct ck_selective *)) \
   X(REAL, void, selective_decays, (const struct ck_selective *, const REAL *, void *)) \
   X(REAL, void, selective_forward, \
-    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
+    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
      REAL *, REAL *)) \
   X(REAL, void, selective_backward, \
-    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
+    (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
      const REAL *, REAL *, REAL *, REAL *, REAL *, int, REAL *, REAL *, REAL *)) \
   X(REAL, void, selective_state, (const struct ck_selective *, int, REAL *, REAL *)) \
   X(REAL, void, short_forward, \

@@ -72,6 +72,16 @@ void ck_s4d_rates(int type, const struct ck_s4d *s, const void *log_dt, const vo
                   const void *c, void *rates);
 void ck_s4d_gap_step(int type, const struct ck_s4d *s, const void *rates, const void *skip, ptrdiff_t batch,
                      const void *gaps, const void *x, const void *state, void *next, void *y);
+// Whole sequences after gaps [steps][batch], in O(steps): x, y [steps][batch][width]. rates is the beginning of the
+// tape.
+ptrdiff_t ck_s4d_gaps_tape(int type, const struct ck_s4d *s, ptrdiff_t batch);
+ptrdiff_t ck_s4d_gaps_scratch(int type, const struct ck_s4d *s);
+void ck_s4d_gaps_forward(int type, const struct ck_s4d *s, ptrdiff_t batch, const void *rates, const void *skip,
+                         const void *gaps, const void *x, void *y, void *tape);
+// dx may be NULL; it is added to if `adds`. Gradients of the parameters are added; d_skip may be NULL.
+void ck_s4d_gaps_backward(int type, const struct ck_s4d *s, ptrdiff_t batch, const void *rates, const void *skip,
+                          const void *gaps, const void *x, const void *tape, const void *dy, void *dx, int adds,
+                          void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip, void *scratch);
 
 // Selective state spaces (Mamba); selective.inc has the equations. x, delta, y: [steps][batch][width]; bc:
 // [steps][batch][2][states], B before C; a: [width][states] with A = -exp(a); skip: [width].
@@ -85,14 +95,17 @@ ptrdiff_t ck_selective_tape(int type, const struct ck_selective *s);
 ptrdiff_t ck_selective_scratch(int type, const struct ck_selective *s);
 /// A as vectors, the beginning of the tape.
 void ck_selective_decays(int type, const struct ck_selective *s, const void *a, void *decays);
+// gaps [steps][batch]: factors of the steps dt, or NULL for 1.
 // `state`: the initial one, as vectors, replaced by the last. tape: with `decays` at its beginning, or NULL.
-void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
-                     const void *skip, const void *decays, void *state, void *y, void *tape);
+void ck_selective_forward(int type, const struct ck_selective *s, const void *x, const void *delta,
+                          const void *gaps, const void *bc, const void *skip, const void *decays, void *state,
+                          void *y, void *tape);
 // dy may be NULL; dx, ddelta and dbc may be NULL too and are added to where bit 0, 1, 2 of `adds` is set. da and dskip are always
 // added to, or NULL. dstate: the gradient of the last state, as vectors, replaced by that of the initial one.
-void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta, const void *bc,
-                      const void *skip, const void *tape, const void *dy, void *dstate, void *dx, void *ddelta,
-                      void *dbc, int adds, void *da, void *dskip, void *scratch);
+void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta,
+                           const void *gaps, const void *bc, const void *skip, const void *tape, const void *dy,
+                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip,
+                           void *scratch);
 /// States as vectors to (unpack) or from [batch][width][states].
 void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain);
 

@@ -113,6 +113,24 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     return value
   }
 
+  /// - Throws: `ForecasterError.badConfiguration` where an integer option is odd.
+  func requireEven(_ name: String, because reason: String) throws {
+    let value = integer(name)
+    guard value % 2 == 0 else {
+      throw ForecasterError(
+        .badConfiguration, "\(name) is \(value), expected an even number: \(reason)")
+    }
+  }
+
+  /// - Throws: `ForecasterError.badConfiguration` where an integer option does not divide a number.
+  func requireDivisor(_ name: String, of number: Int, _ what: String) throws {
+    let value = integer(name)
+    guard value == 0 || number % value == 0 else {
+      throw ForecasterError(
+        .badConfiguration, "\(name) is \(value), expected a divisor of \(what), \(number)")
+    }
+  }
+
   // MARK: Shapes
 
   /// Seasons that the context can hold at least once.

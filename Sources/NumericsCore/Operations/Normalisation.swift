@@ -47,9 +47,9 @@ extension Tensor {
     normalised(gain, centred: true, epsilon, groups: groups)
   }
 
-  /// Rows of the last axis with mean square 1, times `gain`.
-  public func rmsNormalised(gain: Tensor, epsilon: Element = 1e-6) -> Tensor {
-    normalised(gain, centred: false, epsilon, groups: 1)
+  /// Each of `groups` equal parts of the rows of the last axis with mean square 1, times `gain`.
+  public func rmsNormalised(gain: Tensor, groups: Int = 1, epsilon: Element = 1e-6) -> Tensor {
+    normalised(gain, centred: false, epsilon, groups: groups)
   }
 
   private func normalised(

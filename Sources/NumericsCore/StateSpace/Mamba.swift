@@ -55,9 +55,11 @@ public struct MambaSteppers<Element: Real> {
 extension Tensor {
   /// `[T, B, D]` through a Mamba mixer, without norm and residual.
   ///
-  /// - Parameter steppers: for a sequence of length 1 that goes on from their state.
+  /// - Parameters:
+  ///   - steppers: for a sequence of length 1 that goes on from their state.
+  ///   - gaps: as in ``selectiveScan(delta:bc:logDecay:skip:gaps:)``.
   public func mamba(
-    _ weights: MambaWeights<Element>, steppers: MambaSteppers<Element>? = nil
+    _ weights: MambaWeights<Element>, steppers: MambaSteppers<Element>? = nil, gaps: Tensor? = nil
   ) -> Tensor {
     let x = linear(weights.input)
     let u =
@@ -68,7 +70,7 @@ extension Tensor {
     let y =
       steppers.map { u.stepped($0.scan, with: [delta, bc]) }
       ?? u.selectiveScan(
-        delta: delta, bc: bc, logDecay: weights.logDecay, skip: weights.skip
+        delta: delta, bc: bc, logDecay: weights.logDecay, skip: weights.skip, gaps: gaps
       ).outputs
     return y.gated(by: linear(weights.gate), .silu).linear(weights.output)
   }

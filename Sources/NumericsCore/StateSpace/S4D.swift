@@ -108,6 +108,87 @@ extension Tensor {
   }
 }
 
+/// Diagonal state spaces over observations at any times: the recurrence, discretised anew for every gap.
+///
+/// Inputs: `x` `[T, B, D]`, gaps `[T, B]`, and the weights as in ``S4DWeights``. Result: `y` `[T, B, D]`.
+///
+/// For each step, sequence, channel and mode an exponential and three sines, and 12 operations more forward; the
+/// same again and 50 backward. The states of all steps are never in memory: the tape holds one of 8.
+struct S4DGaps<Element: Real>: Operation {
+  private let layer: ck_s4d
+  private let batch: Int
+  private let hasSkip: Bool
+
+  init(
+    steps: Int, batch: Int, width: Int, modes: Int, rule: Discretisation, hasSkip: Bool
+  ) {
+    layer = ck_s4d(
+      steps: steps, width: width, modes: modes, bilinear: rule == .bilinear ? 1 : 0)
+    self.batch = batch
+    self.hasSkip = hasSkip
+  }
+
+  var outputs: [Shape] { [[layer.steps, batch, layer.width]] }
+  var tapeCount: Int {
+    withUnsafePointer(to: layer) { ck_s4d_gaps_tape(Element.kernelType, $0, batch) }
+  }
+  var scratchCount: Int {
+    withUnsafePointer(to: layer) { ck_s4d_gaps_scratch(Element.kernelType, $0) }
+  }
+  func backwardReads(input: Int) -> Bool { input < 2 || input == 6 }
+
+  func forward(_ context: OperationContext<Element>) {
+    withUnsafePointer(to: layer) {
+      ck_s4d_rates(
+        Element.kernelType, $0, context.input(2), context.input(3), context.input(4),
+        context.input(5), context.tape)
+      ck_s4d_gaps_forward(
+        Element.kernelType, $0, batch, context.tape, hasSkip ? context.input(6) : nil,
+        context.input(1), context.input(0), context.output(), context.tape)
+    }
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let dy = context.outputGradient() else { return }
+    let (width, modes) = (layer.width, layer.modes)
+    let counts = [width, width * modes, width * modes, 2 * width * modes]
+    let gradients = counts.enumerated().map { context.inputGradient($0 + 2)?.cleared($1) }
+    guard let dStep = gradients[0], let dDecay = gradients[1], let dFrequency = gradients[2],
+      let dOutput = gradients[3]
+    else { preconditionFailure("the weights of a state space are differentiated together") }
+    let dx = context.inputGradient(0)
+    let dSkip = hasSkip ? context.inputGradient(6)?.cleared(width) : nil
+    withUnsafePointer(to: layer) {
+      ck_s4d_gaps_backward(
+        Element.kernelType, $0, batch, context.tape, hasSkip ? context.input(6) : nil,
+        context.input(1), context.input(0), context.tape, dy, dx?.base, dx?.adds ?? false ? 1 : 0,
+        dStep, dDecay, dFrequency, dOutput, dSkip, context.scratch)
+    }
+  }
+}
+
+extension Tensor {
+  /// ``s4d(_:rule:)`` where the time from one step to the next differs.
+  ///
+  /// - Parameter gaps: `[T, B]`: the time since the step before in units of each channel's `dt`. The system is
+  ///   discretised for each, so that irregular observations are treated exactly under the rule. No gradient
+  ///   flows into them.
+  public func s4d(
+    _ weights: S4DWeights<Element>, rule: Discretisation = .zeroOrderHold, gaps: Tensor
+  ) -> Tensor {
+    precondition(shape.rank == 3 && shape[2] == weights.width)
+    precondition(gaps.shape.count == shape[0] * shape[1])
+    let operation = S4DGaps<Element>(
+      steps: shape[0], batch: shape[1], width: weights.width, modes: weights.modes, rule: rule,
+      hasSkip: weights.skip != nil)
+    return graph.apply(
+      operation,
+      to: [
+        self, gaps, weights.logStep, weights.logDecay, weights.frequency, weights.output,
+      ] + (weights.skip.map { [$0] } ?? []))[0]
+  }
+}
+
 /// Diagonal state spaces one step at a time, in constant memory: `N D` complex numbers for each sequence.
 ///
 /// Not synchronised.

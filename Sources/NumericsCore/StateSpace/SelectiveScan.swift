@@ -2,7 +2,8 @@ import CKernels
 
 /// The selective state space of Mamba (Gu & Dao 2023, arXiv 2312.00752), fused: see `selective.inc`.
 ///
-/// Inputs: `x` and `delta` `[T, B, E]`, `bc` `[T, B, 2 N]`, `logDecay` `[E, N]`, `skip` `[E]`. Results: `y` `[T, B, E]`
+/// Inputs: `x` and `delta` `[T, B, E]`, `bc` `[T, B, 2 N]`, `logDecay` `[E, N]`, `skip` `[E]`, and, if they differ, gaps
+/// `[T, B]`. Results: `y` `[T, B, E]`
 /// and the last state `[B, E, N]`.
 ///
 /// For each step, sequence, channel and state one exponential and 5 operations forward, the same again and 13
@@ -10,8 +11,10 @@ import CKernels
 struct SelectiveScan<Element: Real>: Operation {
   private let scan: ck_selective
   private let vectors: Int
+  private let hasGaps: Bool
 
-  init(steps: Int, batch: Int, width: Int, states: Int) {
+  init(steps: Int, batch: Int, width: Int, states: Int, hasGaps: Bool) {
+    self.hasGaps = hasGaps
     scan = ck_selective(steps: steps, batch: batch, width: width, states: states)
     vectors = withUnsafePointer(to: scan) { ck_selective_vectors(Element.kernelType, $0) }
   }
@@ -32,8 +35,9 @@ struct SelectiveScan<Element: Real>: Operation {
     withUnsafePointer(to: scan) {
       ck_selective_decays(Element.kernelType, $0, context.input(3), tape)
       ck_selective_forward(
-        Element.kernelType, $0, context.input(0), context.input(1), context.input(2),
-        context.input(4), tape, state, context.output(), tape)
+        Element.kernelType, $0, context.input(0), context.input(1),
+        hasGaps ? context.input(5) : nil, context.input(2), context.input(4), tape, state,
+        context.output(), tape)
       ck_selective_state(Element.kernelType, $0, 1, state, context.output(1))
     }
   }
@@ -54,10 +58,10 @@ struct SelectiveScan<Element: Real>: Operation {
         dState.clear(scan.batch * vectors)
       }
       ck_selective_backward(
-        Element.kernelType, $0, context.input(0), context.input(1), context.input(2),
-        context.input(4), context.tape, context.outputGradient(), dState, dx?.base, dDelta?.base,
-        dBC?.base, Int32(adds),
-        dDecay, dSkip, scratch)
+        Element.kernelType, $0, context.input(0), context.input(1),
+        hasGaps ? context.input(5) : nil, context.input(2), context.input(4), context.tape,
+        context.outputGradient(), dState, dx?.base, dDelta?.base, dBC?.base, Int32(adds), dDecay,
+        dSkip, scratch)
     }
   }
 }
@@ -147,22 +151,26 @@ extension Tensor {
   ///   - bc: `[T, B, 2 N]`, `B` before `C`.
   ///   - logDecay: `[E, N]`.
   ///   - skip: `[E]`.
+  ///   - gaps: `[T, B]`, factors of `dt`: the time since the step before in units of the usual one; 1 if nil. No
+  ///     gradient flows into them.
   /// - Returns: `y` `[T, B, E]`, and `h` after the last step, `[B, E, N]`.
-  public func selectiveScan(delta: Tensor, bc: Tensor, logDecay: Tensor, skip: Tensor) -> (
-    outputs: Tensor, state: Tensor
-  ) {
+  public func selectiveScan(
+    delta: Tensor, bc: Tensor, logDecay: Tensor, skip: Tensor, gaps: Tensor? = nil
+  ) -> (outputs: Tensor, state: Tensor) {
     let states = logDecay.shape.last
     precondition(shape.rank == 3 && delta.shape == shape && logDecay.shape == [shape[2], states])
     precondition(bc.shape == [shape[0], shape[1], 2 * states] && skip.shape.count == shape[2])
+    precondition(gaps.map { $0.shape.count == shape[0] * shape[1] } ?? true)
     let operation = SelectiveScan<Element>(
-      steps: shape[0], batch: shape[1], width: shape[2], states: states)
-    let results = graph.apply(operation, to: [self, delta, bc, logDecay, skip])
+      steps: shape[0], batch: shape[1], width: shape[2], states: states, hasGaps: gaps != nil)
+    let results = graph.apply(
+      operation, to: [self, delta, bc, logDecay, skip] + (gaps.map { [$0] } ?? []))
     return (results[0], results[1])
   }
 }
 
 /// A selective state space one step at a time, in constant memory. Its operands are those of
-/// ``Tensor/selectiveScan(delta:bc:logDecay:skip:)`` without the weights, which are copied. Not synchronised.
+/// ``Tensor/selectiveScan(delta:bc:logDecay:skip:gaps:)`` without the weights, which are copied. Not synchronised.
 public final class SelectiveStepper<Element: Real>: LayerStepper {
   private var scan: ck_selective
   private let decays: Buffer<Element>
@@ -183,7 +191,8 @@ public final class SelectiveStepper<Element: Real>: LayerStepper {
 
   public func run(_ context: OperationContext<Element>) {
     ck_selective_forward(
-      Element.kernelType, &scan, context.input(0), context.input(1), context.input(2), skip.base,
+      Element.kernelType, &scan, context.input(0), context.input(1), nil, context.input(2),
+      skip.base,
       decays.base, states.base, context.output(), nil)
   }
 

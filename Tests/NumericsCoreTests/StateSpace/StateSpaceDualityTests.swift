@@ -178,7 +178,8 @@ struct StateSpaceDualityTests {
     }
   }
 
-  @Test("two parts with the state handed over are one run, in gradients too", arguments: [1, 6, 10])
+  @Test(
+    "two parts with the state handed over are one run, in gradients too", arguments: [1, 6, 10])
   func parts(cut: Int) {
     let box = Box(11, 2, heads: (2, 5), groups: (1, 3), chunk: 3)
     let x = box.numbers()

@@ -15,10 +15,11 @@ public enum MambaArchitecture: BackboneArchitecture {
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    Mamba<Element>(
-      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      dropout: configuration.dropout, stateSize: configuration.integer("stateSize"),
-      expansion: configuration.integer("expansion"), taps: configuration.integer("taps"),
-      layout: &layout)
+    MixerStack<Element>(configuration, inputs: inputs, norm: .rootMeanSquare, layout: &layout) {
+      Mamba(
+        $0, width: configuration.hidden, stateSize: configuration.integer("stateSize"),
+        expansion: configuration.integer("expansion"), taps: configuration.integer("taps"),
+        layout: &$1)
+    }
   }
 }

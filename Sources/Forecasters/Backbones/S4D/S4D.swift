@@ -1,136 +1,101 @@
-// Names: shape letters B, T, F, D, H, Q, K.
+// Names: shape letters B, T, D, N.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-public import NumericsCore
+import NumericsCore
 
-/// Diagonal structured state spaces (S4D; Gu et al. 2022, arXiv 2206.11893): a linear layer into width `D`, then
-/// blocks `x + GLU(GELU(S4D(norm(x))))`, and a last norm.
+/// The mixer of diagonal structured state spaces (S4D; Gu et al. 2022, arXiv 2206.11893): `GLU(GELU(S4D(x)))`.
 ///
 /// Trained as long convolutions in `O(T log T)`; a step costs `O(N D)` for a state of `N`. Starting values as
-/// in the paper: `dt` log-uniform in 0.001 to 0.1, `C` complex normal, skip normal. Dropout acts on what a block
-/// adds.
-public struct S4D<Element: Real>: Backbone {
-  struct Block: Sendable {
-    let norm: Norm
-    let logStep: ParameterLayout.Tensor
-    let logDecay: ParameterLayout.Tensor
-    let frequency: ParameterLayout.Tensor
-    let output: ParameterLayout.Tensor
-    let skip: ParameterLayout.Tensor
-    /// The two halves of the GLU.
-    let value: Projection
-    let gate: Projection
-  }
-
-  public let width: Int
-  let inputs: Int
+/// in the paper: `dt` log-uniform in 0.001 to 0.1, `C` complex normal, skip normal.
+struct S4D<Element: Real>: SequenceMixer {
+  let width: Int
   let modes: Int
   let rule: Discretisation
   let matrix: StateMatrix
-  let dropout: Double
-  let encoder: Projection
-  let blocks: [Block]
-  let norm: Norm
-  private let end: Int
+  let logStep: ParameterLayout.Tensor
+  let logDecay: ParameterLayout.Tensor
+  let frequency: ParameterLayout.Tensor
+  let output: ParameterLayout.Tensor
+  let skip: ParameterLayout.Tensor
+  let gate: GatedOutput
 
   /// - Parameters:
   ///   - stateSize: `N`, even: real numbers of state for each channel.
   ///   - rule: how the continuous system is discretised.
   ///   - matrix: starting values of its diagonal.
-  public init(
-    inputs: Int, hidden: Int, layers: Int, dropout: Double, stateSize: Int = 64,
-    rule: Discretisation = .zeroOrderHold, matrix: StateMatrix = .linear,
+  init(
+    _ name: String, width: Int, stateSize: Int, rule: Discretisation, matrix: StateMatrix,
     layout: inout ParameterLayout
   ) {
     precondition(stateSize >= 2 && stateSize % 2 == 0, "a state of \(stateSize) has no halves")
-    width = hidden
-    self.inputs = inputs
-    modes = stateSize / 2
+    let (D, N) = (width, stateSize / 2)
+    (self.width, modes) = (D, N)
     self.rule = rule
     self.matrix = matrix
-    self.dropout = dropout
-    let (D, N) = (hidden, stateSize / 2)
-    encoder = Projection("backbone.encoder", inputs, D, layout: &layout)
-    blocks = (0..<layers).map { index in
-      let name = "backbone.\(index)"
-      return Block(
-        norm: Norm(.layer, "\(name).norm", D, layout: &layout),
-        logStep: layout.add("\(name).log_step", [D]),
-        logDecay: layout.add("\(name).log_decay", [D, N]),
-        frequency: layout.add("\(name).frequency", [D, N]),
-        output: layout.add("\(name).state_output", [D, N, 2]),
-        skip: layout.add("\(name).skip", [D]),
-        value: Projection("\(name).value", D, D, layout: &layout),
-        gate: Projection("\(name).gate", D, D, layout: &layout))
-    }
-    norm = Norm(.layer, "backbone.norm", D, layout: &layout)
-    end = layout.count
+    logStep = layout.add("\(name).log_step", [D])
+    logDecay = layout.add("\(name).log_decay", [D, N])
+    frequency = layout.add("\(name).frequency", [D, N])
+    output = layout.add("\(name).state_output", [D, N, 2])
+    skip = layout.add("\(name).skip", [D])
+    gate = GatedOutput(name, width: D, layout: &layout)
   }
 
-  public func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
-    encoder.initialize(parameters, using: &stream)
+  func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
     let start = matrix.eigenvalues(size: 2 * modes)
-    for block in blocks {
-      block.norm.initialize(parameters)
-      for d in 0..<width {
-        parameters[block.logStep.offset + d] = Element(StepSize.logUniform(using: &stream))
-        for n in 0..<modes {
-          let at = d * modes + n
-          parameters[block.logDecay.offset + at] = Element(logarithm(-start.real[n]))
-          parameters[block.frequency.offset + at] = Element(start.imaginary[n])
-          // A complex normal number of variance 1.
-          for part in 0..<2 {
-            parameters[block.output.offset + 2 * at + part] =
-              Element(stream.normal() * 0.5.squareRoot())
-          }
+    for d in 0..<width {
+      parameters[logStep.offset + d] = Element(StepSize.logUniform(using: &stream))
+      for n in 0..<modes {
+        let at = d * modes + n
+        parameters[logDecay.offset + at] = Element(logarithm(-start.real[n]))
+        parameters[frequency.offset + at] = Element(start.imaginary[n])
+        // A complex normal number of variance 1.
+        for part in 0..<2 {
+          parameters[output.offset + 2 * at + part] = Element(stream.normal() * 0.5.squareRoot())
         }
-        parameters[block.skip.offset + d] = Element(stream.normal())
       }
-      block.value.initialize(parameters, using: &stream)
-      block.gate.initialize(parameters, using: &stream)
+      parameters[skip.offset + d] = Element(stream.normal())
     }
-    norm.initialize(parameters)
+    gate.initialize(parameters, using: &stream)
   }
 
-  /// Everything but the state spaces themselves.
-  private func apply(
-    to inputs: Tensor<Element>, _ layer: (Int, Tensor<Element>) -> Tensor<Element>
-  ) -> Tensor<Element> {
-    var x = encoder(inputs)
-    for (index, block) in blocks.enumerated() {
-      let y = layer(index, block.norm(x)).map(.gelu)
-      let glu = block.value(y).gated(by: block.gate(y), .sigmoid)
-      x = x + glu.dropout(dropout, purpose: "dropout of layer \(index)")
+  func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
+    let graph = x.graph
+    let y = run.layer { gaps in
+      let weights = S4DWeights(
+        logStep: graph.parameter(logStep), logDecay: graph.parameter(logDecay),
+        frequency: graph.parameter(frequency), output: graph.parameter(output),
+        skip: graph.parameter(skip))
+      return gaps.map { x.s4d(weights, rule: rule, gaps: $0) } ?? x.s4d(weights, rule: rule)
+    } stepping: { parameters in
+      x.stepped(
+        S4DStepper(
+          width: width, modes: modes, rule: rule, batch: x.shape[1],
+          logStep: parameters + logStep.offset, logDecay: parameters + logDecay.offset,
+          frequency: parameters + frequency.offset, output: parameters + output.offset,
+          skip: parameters + skip.offset))
     }
-    return norm(x)
+    return gate(y.map(.gelu))
+  }
+}
+
+/// A gated linear unit (Dauphin et al. 2017): `(x V + b) sigmoid(x W + c)`.
+struct GatedOutput: Sendable {
+  let value: Projection
+  let gate: Projection
+
+  init(_ name: String, width: Int, layout: inout ParameterLayout) {
+    value = Projection("\(name).value", width, width, layout: &layout)
+    gate = Projection("\(name).gate", width, width, layout: &layout)
   }
 
-  public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
-    let graph = inputs.graph
-    return apply(to: inputs) { index, x in
-      let block = blocks[index]
-      return x.s4d(
-        S4DWeights(
-          logStep: graph.parameter(block.logStep), logDecay: graph.parameter(block.logDecay),
-          frequency: graph.parameter(block.frequency), output: graph.parameter(block.output),
-          skip: graph.parameter(block.skip)), rule: rule)
-    }.backboneOutput()
+  func initialize<Element: Real>(
+    _ parameters: Buffer<Element>, using stream: inout RandomStream
+  ) {
+    value.initialize(parameters, using: &stream)
+    gate.initialize(parameters, using: &stream)
   }
 
-  public func makeStepper(
-    _ parameters: UnsafePointer<Element>, batch: Int
-  ) -> any BackboneStepper<Element> {
-    StepGraph(parameters, end: end, batch: batch, inputs: inputs) { x in
-      apply(to: x) { index, x in
-        let block = blocks[index]
-        return x.stepped(
-          S4DStepper(
-            width: width, modes: modes, rule: rule, batch: batch,
-            logStep: parameters + block.logStep.offset,
-            logDecay: parameters + block.logDecay.offset,
-            frequency: parameters + block.frequency.offset,
-            output: parameters + block.output.offset, skip: parameters + block.skip.offset))
-      }
-    }
+  func callAsFunction<Element: Real>(_ x: Tensor<Element>) -> Tensor<Element> {
+    value(x).gated(by: gate(x), .sigmoid)
   }
 }

@@ -17,20 +17,18 @@ public enum S4DArchitecture: BackboneArchitecture {
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    let size = configuration.integer("stateSize")
-    guard size % 2 == 0 else {
-      throw ForecasterError(
-        .badConfiguration, "stateSize is \(size), expected an even number: states come in pairs")
-    }
+    try configuration.requireEven("stateSize", because: "states come in pairs")
   }
 
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    S4D<Element>(
-      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      dropout: configuration.dropout, stateSize: configuration.integer("stateSize"),
-      rule: Discretisation(rawValue: configuration.text("discretisation"))!,
-      matrix: StateMatrix(rawValue: configuration.text("initialisation"))!, layout: &layout)
+    let size = configuration.integer("stateSize")
+    let rule = Discretisation(rawValue: configuration.text("discretisation"))!
+    let matrix = StateMatrix(rawValue: configuration.text("initialisation"))!
+    return MixerStack<Element>(configuration, inputs: inputs, norm: .layer, layout: &layout) {
+      S4D(
+        $0, width: configuration.hidden, stateSize: size, rule: rule, matrix: matrix, layout: &$1)
+    }
   }
 }

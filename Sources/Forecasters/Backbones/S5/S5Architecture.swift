@@ -14,20 +14,18 @@ public enum S5Architecture: BackboneArchitecture {
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    let size = configuration.integer("stateSize")
-    guard size % 2 == 0 else {
-      throw ForecasterError(
-        .badConfiguration, "stateSize is \(size), expected an even number: states come in pairs")
-    }
+    try configuration.requireEven("stateSize", because: "states come in pairs")
   }
 
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
     let size = configuration.integer("stateSize")
-    return S5<Element>(
-      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      dropout: configuration.dropout, stateSize: size == 0 ? nil : size,
-      rule: Discretisation(rawValue: configuration.text("discretisation"))!, layout: &layout)
+    let rule = Discretisation(rawValue: configuration.text("discretisation"))!
+    return MixerStack<Element>(configuration, inputs: inputs, norm: .layer, layout: &layout) {
+      S5(
+        $0, width: configuration.hidden, stateSize: size == 0 ? nil : size, rule: rule,
+        layout: &$1)
+    }
   }
 }

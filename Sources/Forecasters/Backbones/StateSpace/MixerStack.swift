@@ -1,0 +1,147 @@
+// Names: shape letters B, T, F, D.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
+public import NumericsCore
+
+/// What a residual block of a ``MixerStack`` does to its normalised input; it knows where its parameters lie, as a
+/// ``Backbone`` does.
+protocol SequenceMixer<Element>: Sendable {
+  associatedtype Element: Real
+
+  func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
+
+  /// `[T, B, D]` to `[T, B, D]`.
+  func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element>
+}
+
+/// How a mixer runs.
+enum MixerRun<Element: Real> {
+  /// A whole sequence from the zero state, observed in even steps or `[T, B]` of them apart.
+  case sequence(gaps: Tensor<Element>? = nil)
+  /// A sequence of length 1 that goes on where the one before ended; steppers find their weights here.
+  case stepping(UnsafePointer<Element>)
+
+  /// A layer with a state: over the sequence, or as a stepper, made when the graph is.
+  func layer(
+    sequence: (Tensor<Element>?) -> Tensor<Element>,
+    stepping: (UnsafePointer<Element>) -> Tensor<Element>
+  ) -> Tensor<Element> {
+    switch self {
+    case .sequence(let gaps): sequence(gaps)
+    case .stepping(let parameters): stepping(parameters)
+    }
+  }
+}
+
+/// A linear layer into width `D`, then blocks `x + mixer(norm(x))`, and a last norm: what all backbones of state
+/// spaces are but for their mixers. Dropout acts on what a block adds.
+public struct MixerStack<Element: Real>: Backbone {
+  struct Block: Sendable {
+    let norm: Norm
+    let mixer: any SequenceMixer<Element>
+  }
+
+  public let width: Int
+  let inputs: Int
+  let dropout: Double
+  let encoder: Projection
+  let blocks: [Block]
+  let norm: Norm
+  private let end: Int
+
+  /// - Parameter makeMixer: adds the parameters of one block under a name.
+  init(
+    inputs: Int, hidden: Int, layers: Int, dropout: Double, norm kind: Norm.Kind,
+    layout: inout ParameterLayout,
+    makeMixer: (_ name: String, _ layout: inout ParameterLayout) -> any SequenceMixer<Element>
+  ) {
+    width = hidden
+    self.inputs = inputs
+    self.dropout = dropout
+    encoder = Projection("backbone.encoder", inputs, hidden, layout: &layout)
+    var blocks: [Block] = []
+    for index in 0..<layers {
+      let name = "backbone.\(index)"
+      let norm = Norm(kind, "\(name).norm", hidden, layout: &layout)
+      blocks.append(Block(norm: norm, mixer: makeMixer(name, &layout)))
+    }
+    self.blocks = blocks
+    norm = Norm(kind, "backbone.norm", hidden, layout: &layout)
+    end = layout.count
+  }
+
+  /// With the sizes that all configurations have.
+  init(
+    _ configuration: ForecasterConfiguration, inputs: Int, norm kind: Norm.Kind,
+    layout: inout ParameterLayout,
+    makeMixer: (_ name: String, _ layout: inout ParameterLayout) -> any SequenceMixer<Element>
+  ) {
+    self.init(
+      inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
+      dropout: configuration.dropout, norm: kind, layout: &layout, makeMixer: makeMixer)
+  }
+
+  public func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
+    encoder.initialize(parameters, using: &stream)
+    for block in blocks {
+      block.norm.initialize(parameters)
+      block.mixer.initialize(parameters, using: &stream)
+    }
+    norm.initialize(parameters)
+  }
+
+  private func apply(
+    _ block: Block, at index: Int, to x: Tensor<Element>, _ run: MixerRun<Element>
+  ) -> Tensor<Element> {
+    let mixed = block.mixer.mix(block.norm(x), run)
+    return x + mixed.dropout(dropout, purpose: "dropout of layer \(index)")
+  }
+
+  /// All steps `[T, B, D]`.
+  func sequence(
+    _ inputs: Tensor<Element>, gaps: Tensor<Element>? = nil, recomputes: Bool = false
+  ) -> Tensor<Element> {
+    var x = encoder(inputs)
+    for (index, block) in blocks.enumerated() {
+      guard recomputes else {
+        x = apply(block, at: index, to: x, .sequence(gaps: gaps))
+        continue
+      }
+      x =
+        inputs.graph.recomputed([x] + (gaps.map { [$0] } ?? [])) { _, copies in
+          let gaps = copies.count > 1 ? copies[1] : nil
+          return [apply(block, at: index, to: copies[0], .sequence(gaps: gaps))]
+        }[0]
+    }
+    return norm(x)
+  }
+
+  public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    sequence(inputs).backboneOutput()
+  }
+
+  /// The same for observations at any times: mixers are discretised with the true time between them.
+  ///
+  /// - Parameter gaps: `[T, B]`, the time since the step before in units of the usual one; the first counts from the
+  ///   zero state. No gradient flows into them.
+  public func apply(to inputs: Tensor<Element>, gaps: Tensor<Element>) -> BackboneOutput<Element> {
+    sequence(inputs, gaps: gaps).backboneOutput()
+  }
+
+  /// Block by block.
+  public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    sequence(inputs, recomputes: true).backboneOutput()
+  }
+
+  public func makeStepper(
+    _ parameters: UnsafePointer<Element>, batch: Int
+  ) -> any BackboneStepper<Element> {
+    StepGraph(parameters, end: end, batch: batch, inputs: inputs) { inputs in
+      var x = encoder(inputs)
+      for (index, block) in blocks.enumerated() {
+        x = apply(block, at: index, to: x, .stepping(parameters))
+      }
+      return norm(x)
+    }
+  }
+}
