@@ -19,6 +19,10 @@ public enum Registry {
     SeasonalNaiveArchitecture.self,
     Mamba2Architecture.self,
     HydraArchitecture.self,
+    S4Architecture.self,
+    LSSLArchitecture.self,
+    H3Architecture.self,
+    FlowStateArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -12,6 +12,7 @@
 #include "sequences.h"
 #include "xlstm.h"
 #include "ssd.h"
+#include "s4.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 

@@ -36,6 +36,15 @@ public enum StateMatrix: String, Sendable, Codable, CaseIterable {
   /// HiPPO-LegS plus `p p'` with `p_i = sqrt(i + 1/2)` is `-1/2` plus a skew-symmetric matrix `K`, whose
   /// eigenvalues are `+-i w`. Those of the symmetric matrix `K' K` are `w^2`, each twice.
   private static func frequenciesOfLegS(_ size: Int) -> [Double] {
+    var squares = squareOfSkewPart(skewPartOfLegS(size), size)
+    let values = SymmetricEigenvalues.of(&squares, size).sorted()
+    return stride(from: 0, to: size, by: 2).map {
+      (max(0, values[$0] + values[$0 + 1]) / 2).squareRoot()
+    }
+  }
+
+  /// `K` `[n, n]`.
+  private static func skewPartOfLegS(_ size: Int) -> [Double] {
     var k = [Double](repeating: 0, count: size * size)
     for i in 0..<size {
       for j in 0..<size where i != j {
@@ -43,21 +52,84 @@ public enum StateMatrix: String, Sendable, Codable, CaseIterable {
         k[i * size + j] = i > j ? -root : root
       }
     }
+    return k
+  }
+
+  /// `K' K`.
+  private static func squareOfSkewPart(_ k: [Double], _ size: Int) -> [Double] {
     var squares = [Double](repeating: 0, count: size * size)
     Double.multiply(
       size, size, size, alpha: 1, k, .transposed, lda: size, k, .plain, ldb: size, beta: 0,
       &squares, ldc: size)
-    let values = SymmetricEigenvalues.of(&squares, size).sorted()
-    return stride(from: 0, to: size, by: 2).map {
-      (max(0, values[$0] + values[$0 + 1]) / 2).squareRoot()
+    return squares
+  }
+
+  /// HiPPO-LegS as a normal matrix minus one of rank 1 (Gu et al. 2022, arXiv 2111.00396, appendix C.1), in the basis of
+  /// the eigenvectors of the normal one: `V (diag(lambda) - P P^*) V^*`.
+  public struct NormalPlusLowRank: Sendable {
+    /// `lambda`, one of each conjugate pair, imaginary parts rising.
+    public let real: [Double]
+    public let imaginary: [Double]
+    /// `P = V^* p` and `B = V^* b` with `b_i = sqrt(2 i + 1)`, by modes, real and imaginary part side by side.
+    public let lowRank: [Double]
+    public let input: [Double]
+    /// The eigenvectors, one after another, `[N / 2, N, 2]`.
+    public let vectors: [Double]
+
+    /// - Parameter size: `N`, even.
+    public init(size: Int) {
+      precondition(size >= 2 && size % 2 == 0)
+      let k = skewPartOfLegS(size)
+      var squares = squareOfSkewPart(k, size)
+      var basis: [Double] = []
+      let values = SymmetricEigenvalues.of(&squares, size, vectors: &basis)
+      let order = values.indices.sorted { values[$0] < values[$1] }
+      var (imaginary, lowRank, input): ([Double], [Double], [Double]) = ([], [], [])
+      var vectors: [Double] = []
+      for pair in stride(from: 0, to: size, by: 2) {
+        // With u of the pair's plane and v = K u / w, u - i v is an eigenvector of K.
+        let u = (0..<size).map { basis[$0 * size + order[pair]] }
+        var v = [Double](repeating: 0, count: size)
+        Double.multiply(
+          size, 1, size, alpha: 1, k, .plain, lda: size, u, .plain, ldb: 1, beta: 0, &v, ldc: 1)
+        let w = v.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let unit = 0.5.squareRoot()
+        imaginary.append(w)
+        for i in 0..<size { vectors += [u[i] * unit, -v[i] / w * unit] }
+        func projected(_ p: (Int) -> Double) -> [Double] {
+          let sums = (0..<size).reduce((0.0, 0.0)) {
+            ($0.0 + u[$1] * p($1), $0.1 + v[$1] / w * p($1))
+          }
+          return [sums.0 * unit, sums.1 * unit]
+        }
+        lowRank += projected { (Double($0) + 0.5).squareRoot() }
+        input += projected { Double(2 * $0 + 1).squareRoot() }
+      }
+      self.imaginary = imaginary
+      real = [Double](repeating: -0.5, count: size / 2)
+      self.lowRank = lowRank
+      self.input = input
+      self.vectors = vectors
     }
   }
 }
 
-/// Eigenvalues of small symmetric matrices by Jacobi's rotations, which are as exact as the matrix.
+/// Eigenvalues and eigenvectors of small symmetric matrices by Jacobi's rotations, which are as exact as the matrix.
 enum SymmetricEigenvalues {
   /// - Parameter a: `[n, n]`; becomes diagonal.
   static func of(_ a: inout [Double], _ n: Int) -> [Double] {
+    var none: [Double]?
+    return rotate(&a, n, &none)
+  }
+
+  /// - Parameter vectors: becomes the eigenvectors in columns, `[n, n]`.
+  static func of(_ a: inout [Double], _ n: Int, vectors: inout [Double]) -> [Double] {
+    var basis: [Double]? = (0..<(n * n)).map { $0 / n == $0 % n ? 1 : 0 }
+    defer { vectors = basis! }
+    return rotate(&a, n, &basis)
+  }
+
+  private static func rotate(_ a: inout [Double], _ n: Int, _ basis: inout [Double]?) -> [Double] {
     let scale = a.reduce(0) { $0 + $1 * $1 }
     for _ in 0..<60 {
       var off = 0.0
@@ -78,6 +150,12 @@ enum SymmetricEigenvalues {
             let (x, y) = (a[p * n + k], a[q * n + k])
             a[p * n + k] = c * x - s * y
             a[q * n + k] = s * x + c * y
+          }
+          guard basis != nil else { continue }
+          for k in 0..<n {
+            let (x, y) = (basis![k * n + p], basis![k * n + q])
+            basis![k * n + p] = c * x - s * y
+            basis![k * n + q] = s * x + c * y
           }
         }
       }

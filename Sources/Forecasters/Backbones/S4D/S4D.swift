@@ -41,20 +41,9 @@ struct S4D<Element: Real>: SequenceMixer {
   }
 
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
-    let start = matrix.eigenvalues(size: 2 * modes)
-    for d in 0..<width {
-      parameters[logStep.offset + d] = Element(StepSize.logUniform(using: &stream))
-      for n in 0..<modes {
-        let at = d * modes + n
-        parameters[logDecay.offset + at] = Element(logarithm(-start.real[n]))
-        parameters[frequency.offset + at] = Element(start.imaginary[n])
-        // A complex normal number of variance 1.
-        for part in 0..<2 {
-          parameters[output.offset + 2 * at + part] = Element(stream.normal() * 0.5.squareRoot())
-        }
-      }
-      parameters[skip.offset + d] = Element(stream.normal())
-    }
+    S4DStart.initialize(
+      parameters, width: width, matrix: matrix, logStep: logStep, logDecay: logDecay,
+      frequency: frequency, output: output, skip: skip, using: &stream)
     gate.initialize(parameters, using: &stream)
   }
 
@@ -75,6 +64,32 @@ struct S4D<Element: Real>: SequenceMixer {
           skip: parameters + skip.offset))
     }
     return gate(y.map(.gelu))
+  }
+}
+
+/// Starting values of diagonal state spaces, one for each channel.
+enum S4DStart {
+  static func initialize<Element: Real>(
+    _ parameters: Buffer<Element>, width: Int, matrix: StateMatrix,
+    logStep: ParameterLayout.Tensor, logDecay: ParameterLayout.Tensor,
+    frequency: ParameterLayout.Tensor, output: ParameterLayout.Tensor,
+    skip: ParameterLayout.Tensor, using stream: inout RandomStream
+  ) {
+    let modes = logDecay.shape[1]
+    let start = matrix.eigenvalues(size: 2 * modes)
+    for d in 0..<width {
+      parameters[logStep.offset + d] = Element(StepSize.logUniform(using: &stream))
+      for n in 0..<modes {
+        let at = d * modes + n
+        parameters[logDecay.offset + at] = Element(logarithm(-start.real[n]))
+        parameters[frequency.offset + at] = Element(start.imaginary[n])
+        // A complex normal number of variance 1.
+        for part in 0..<2 {
+          parameters[output.offset + 2 * at + part] = Element(stream.normal() * 0.5.squareRoot())
+        }
+      }
+      parameters[skip.offset + d] = Element(stream.normal())
+    }
   }
 }
 

@@ -13,6 +13,7 @@ struct S5<Element: Real>: SequenceMixer {
   let modes: Int
   let blocksOfMatrix: Int
   let rule: Discretisation
+  let timeScale: Double
   let input: ParameterLayout.Tensor
   let logStep: ParameterLayout.Tensor
   let logDecay: ParameterLayout.Tensor
@@ -25,9 +26,10 @@ struct S5<Element: Real>: SequenceMixer {
   ///   - stateSize: real numbers of state, even; the width, rounded up to even, if nil.
   ///   - blocksOfMatrix: HiPPO matrices on the diagonal at the start; divides half the state.
   ///   - rule: how the continuous system is discretised.
+  ///   - timeScale: factor of all steps `dt`, not trained: the time from one observation to the next.
   init(
     _ name: String, width: Int, stateSize: Int? = nil, blocksOfMatrix: Int = 1,
-    rule: Discretisation, layout: inout ParameterLayout
+    rule: Discretisation, timeScale: Double = 1, layout: inout ParameterLayout
   ) {
     let state = stateSize ?? (width + 1) / 2 * 2
     precondition(state >= 2 && state % 2 == 0 && (state / 2) % blocksOfMatrix == 0)
@@ -35,6 +37,7 @@ struct S5<Element: Real>: SequenceMixer {
     (self.width, modes) = (D, P)
     self.blocksOfMatrix = blocksOfMatrix
     self.rule = rule
+    self.timeScale = timeScale
     input = layout.add("\(name).state_input", [D, 2 * P])
     logStep = layout.add("\(name).log_step", [P])
     logDecay = layout.add("\(name).log_decay", [P])
@@ -63,11 +66,15 @@ struct S5<Element: Real>: SequenceMixer {
     let graph = x.graph
     let u = x.linear(graph.parameter(input))
     let s = run.layer { gaps in
-      u.diagonalScan(
-        logStep: graph.parameter(logStep), logDecay: graph.parameter(logDecay),
+      let trained = graph.parameter(logStep)
+      let steps =
+        timeScale == 1 ? trained : trained.scaled(by: 1, plus: Element(logarithm(timeScale)))
+      return u.diagonalScan(
+        logStep: steps, logDecay: graph.parameter(logDecay),
         frequency: graph.parameter(frequency), rule: rule, gaps: gaps)
     } stepping: { parameters in
-      u.stepped(
+      precondition(timeScale == 1, "a stream has the steps that were trained")
+      return u.stepped(
         DiagonalScanStepper(
           modes: modes, rule: rule, batch: x.shape[1], logStep: parameters + logStep.offset,
           logDecay: parameters + logDecay.offset, frequency: parameters + frequency.offset))

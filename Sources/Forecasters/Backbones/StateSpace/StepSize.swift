@@ -8,6 +8,12 @@ enum StepSize {
     log(0.001) + (log(0.1) - log(0.001)) * stream.uniform()
   }
 
+  /// Steps spaced evenly in their logarithm from 0.001 to 0.1; of one alone, 0.01.
+  static func spaced(_ index: Int, of count: Int) -> Double {
+    let share = count > 1 ? Double(index) / Double(count - 1) : 0.5
+    return exp(log(0.001) + (log(0.1) - log(0.001)) * share)
+  }
+
   /// The `x` with `log(1 + exp(x)) = exp(y)`.
   static func inverseSoftplus(ofLogarithm y: Double) -> Double { log(expm1(exp(y))) }
 }
