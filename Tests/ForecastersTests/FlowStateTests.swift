@@ -10,11 +10,14 @@ import Testing
 @Suite("FlowState")
 struct FlowStateTests {
   private static func configuration(
-    season: Int, context: Int, horizon: Int, basis: FunctionalBasis = .legendre, quantiles: [Double]
+    season: Int, context: Int, horizon: Int, basis: FunctionalBasis = .legendre, functions: Int = 8,
+    quantiles: [Double]
   ) -> ForecasterConfiguration {
     ForecasterConfiguration(
       kind: "flowstate", hidden: 16, layers: 2,
-      options: ["functions": .integer(12), "span": .number(12), "basis": .text(basis.rawValue)],
+      options: [
+        "functions": .integer(functions), "span": .number(12), "basis": .text(basis.rawValue),
+      ],
       contextLength: context, horizon: horizon, quantiles: quantiles, seasonality: [season])
   }
 
@@ -27,16 +30,16 @@ struct FlowStateTests {
     let loss: Tensor<Double>
     let execution: Execution<Double>
 
-    /// A model of plain values, `[T, B, 1]`.
+    /// A model of values and a mask of ones, `[T, B, 2]`.
     init(_ configuration: ForecasterConfiguration, batch: Int) throws {
       try configuration.validate()
       self.configuration = configuration
       var layout = ParameterLayout()
       let model: any WindowModel<Double> = FlowStateArchitecture.makeModel(
-        configuration, inputs: 1, layout: &layout)
+        configuration, inputs: 2, layout: &layout)
       self.layout = layout
       let graph = Graph<Double>()
-      input = graph.input([configuration.contextLength, batch, 1])
+      input = graph.input([configuration.contextLength, batch, 2])
       raw = model.apply(to: input)
       target = graph.input(raw.shape)
       loss = (raw - target).map(.square).mean()
@@ -48,24 +51,25 @@ struct FlowStateTests {
     func start() -> Buffer<Double> {
       var layout = ParameterLayout()
       let model: any WindowModel<Double> = FlowStateArchitecture.makeModel(
-        configuration, inputs: 1, layout: &layout)
+        configuration, inputs: 2, layout: &layout)
       let parameters = Buffer<Double>(layout.count)
       var stream = RandomStream(seed: 3, purpose: "initialisation")
       model.initialize(parameters, using: &stream)
       return parameters
     }
 
-    /// Windows of sums of three waves of a day, sampled `24 / scale` times in it.
+    /// Windows of a wave of a day and one of half a day at any phases, sampled `24 / scale` times in a day.
     func fill(scale: Double, seed: UInt64) {
       var random = SeededGenerator(seed: seed)
       let (T, B, H) = (input.shape[0], input.shape[1], raw.shape[1])
       for b in 0..<B {
-        let waves = (1...3).map { (Double($0), random.uniform(), 0.3 + random.uniform()) }
+        let (day, half) = (random.uniform(), random.uniform())
         func value(_ time: Double) -> Double {
-          waves.reduce(0) { $0 + $1.2 * sin(2 * .pi * ($1.0 * time / 24 + $1.1)) }
+          sin(2 * .pi * (time / 24 + day)) + 0.5 * sin(2 * .pi * (time / 12 + half))
         }
         for t in 0..<T {
-          execution.input(input)[t * B + b] = value(Double(t + 1 - T) * scale)
+          execution.input(input)[(t * B + b) * 2] = value(Double(t + 1 - T) * scale)
+          execution.input(input)[(t * B + b) * 2 + 1] = 1
         }
         for h in 0..<H { execution.input(target)[b * H + h] = value(Double(h + 1) * scale) }
       }
@@ -99,24 +103,28 @@ struct FlowStateTests {
   func horizons(basis: FunctionalBasis) throws {
     let quantiles = [0.1, 0.5, 0.9]
     let short = try Model(
-      Self.configuration(season: 24, context: 9, horizon: 5, basis: basis, quantiles: quantiles),
+      Self.configuration(
+        season: 24, context: 9, horizon: 5, basis: basis, functions: 12, quantiles: quantiles),
       batch: 2)
     let long = try Model(
-      Self.configuration(season: 24, context: 9, horizon: 12, basis: basis, quantiles: quantiles),
+      Self.configuration(
+        season: 24, context: 9, horizon: 12, basis: basis, functions: 12, quantiles: quantiles),
       batch: 2)
     #expect(short.layout.count == long.layout.count)
     let parameters = short.start()
     for (k, number) in [0.3, -1, 0.4, 2, -0.6, 1, 0.1, 0.7, -0.2].enumerated() {
       for model in [short, long] {
-        model.execution.input(model.input)[2 * k] = number
-        model.execution.input(model.input)[2 * k + 1] = -number * number
+        let inputs = [number, 1, -number * number, 1]
+        for (place, value) in inputs.enumerated() {
+          model.execution.input(model.input)[4 * k + place] = value
+        }
       }
     }
     // Each function alone: a decoder of one coefficient.
     let decoder = try #require(short.layout.tensors.first { $0.name == "decoder.weight" })
     for k in 0..<12 {
       for i in 0..<decoder.count {
-        parameters[decoder.offset + i] = i % (3 * 12) == 12 + k ? 1 : 0
+        parameters[decoder.offset + i] = i == 12 + k ? 1 : 0
       }
       for (model, horizon) in [(short, 5), (long, 12)] {
         _ = model.evaluate(parameters)
@@ -127,7 +135,7 @@ struct FlowStateTests {
           let found = (0..<horizon).map {
             model.execution.value(model.raw)[(b * horizon + $0) * 3 + 1]
           }
-          // Up to the coefficient, the sum of the last state.
+          // Up to the coefficient, the first number of the last state.
           let size = found.reduce(0) { $0 + $1 * $1 }
           let along = zip(found, values).reduce(0) { $0 + $1.0 * $1.1 }
           let coefficient = along / values.reduce(0) { $0 + $1 * $1 }
@@ -154,7 +162,7 @@ struct FlowStateTests {
       hours.execution.forward(parameters: parameters.base)
       gradient.zero()
       hours.execution.backward(into: gradient.base)
-      rule.rate = 6e-3 * (1 - Double(step) / 420) / (1 - pow(0.9, Double(step)))
+      rule.rate = 2e-3 * (1 - Double(step) / 420) / (1 - pow(0.9, Double(step)))
       rule.correction = 1 - pow(0.99, Double(step))
       Double.optimise(rule, gradient.count, parameters.base, gradient.base, first.base, second.base)
     }

@@ -151,8 +151,9 @@ struct S4Tests {
     let (expected, truncated) = recurrence(box, v)
     let largest = expected.reduce(0) { max($0, abs($1)) }
     let buffers = v.map { Buffer($0.map { Element($0) }) }
-    let ours = pointers(buffers).truncated(
-      v[5], width: box.width, modes: box.modes, size: box.size)
+    let ours = withExtendedLifetime(buffers) {
+      pointers(buffers).truncated(v[5], width: box.width, modes: box.modes, size: box.size)
+    }
     expectClose(
       ours, truncated, absolute: tolerance * truncated.reduce(1) { max($0, abs($1)) }, "\(box)")
     v[5] = truncated
@@ -167,8 +168,10 @@ struct S4Tests {
       absolute: tolerance * largest, "\(type) \(box)")
     // Single steps of an impulse, and again after a reset.
     for (k, number) in truncated.enumerated() { buffers[5][k] = Element(number) }
-    let stepper = S4Stepper<Element>(
-      width: box.width, modes: box.modes, size: box.size, batch: 2, weights: pointers(buffers))
+    let stepper = withExtendedLifetime(buffers) {
+      S4Stepper<Element>(
+        width: box.width, modes: box.modes, size: box.size, batch: 2, weights: pointers(buffers))
+    }
     var y = [Element](repeating: 0, count: 2 * box.width)
     for _ in 0..<2 {
       for l in 0..<box.size {

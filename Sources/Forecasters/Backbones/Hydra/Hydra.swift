@@ -99,6 +99,6 @@ public struct Hydra<Element: Real>: WindowEncoder {
 
   /// Block by block.
   public func encodeRecomputed(_ inputs: Tensor<Element>) -> Tensor<Element> {
-    pooled(stack.sequence(inputs, recomputes: true))
+    pooled(stack.recomputed(inputs))
   }
 }

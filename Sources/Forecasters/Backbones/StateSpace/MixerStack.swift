@@ -98,50 +98,49 @@ public struct MixerStack<Element: Real>: Backbone {
   }
 
   /// All steps `[T, B, D]`.
-  func sequence(
-    _ inputs: Tensor<Element>, gaps: Tensor<Element>? = nil, recomputes: Bool = false
-  ) -> Tensor<Element> {
+  private func apply(to inputs: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
+    var x = encoder(inputs)
+    for (index, block) in blocks.enumerated() { x = apply(block, at: index, to: x, run) }
+    return norm(x)
+  }
+
+  /// The same, with each block computed again for the backward pass.
+  func recomputed(_ inputs: Tensor<Element>) -> Tensor<Element> {
     var x = encoder(inputs)
     for (index, block) in blocks.enumerated() {
-      guard recomputes else {
-        x = apply(block, at: index, to: x, .sequence(gaps: gaps))
-        continue
-      }
       x =
-        inputs.graph.recomputed([x] + (gaps.map { [$0] } ?? [])) { _, copies in
-          let gaps = copies.count > 1 ? copies[1] : nil
-          return [apply(block, at: index, to: copies[0], .sequence(gaps: gaps))]
+        inputs.graph.recomputed([x]) { _, copies in
+          [apply(block, at: index, to: copies[0], .sequence())]
         }[0]
     }
     return norm(x)
   }
 
+  func sequence(_ inputs: Tensor<Element>) -> Tensor<Element> { apply(to: inputs, .sequence()) }
+
   public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
     sequence(inputs).backboneOutput()
   }
 
-  /// The same for observations at any times: mixers are discretised with the true time between them.
+  /// The same for observations at any times: mixers are discretised with the true time between them. Only those of
+  /// S4D, S5, Mamba and Mamba-2 can be.
   ///
   /// - Parameter gaps: `[T, B]`, the time since the step before in units of the usual one; the first counts from the
   ///   zero state. No gradient flows into them.
   public func apply(to inputs: Tensor<Element>, gaps: Tensor<Element>) -> BackboneOutput<Element> {
-    sequence(inputs, gaps: gaps).backboneOutput()
+    apply(to: inputs, .sequence(gaps: gaps)).backboneOutput()
   }
 
   /// Block by block.
   public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
-    sequence(inputs, recomputes: true).backboneOutput()
+    recomputed(inputs).backboneOutput()
   }
 
   public func makeStepper(
     _ parameters: UnsafePointer<Element>, batch: Int
   ) -> any BackboneStepper<Element> {
-    StepGraph(parameters, end: end, batch: batch, inputs: inputs) { inputs in
-      var x = encoder(inputs)
-      for (index, block) in blocks.enumerated() {
-        x = apply(block, at: index, to: x, .stepping(parameters))
-      }
-      return norm(x)
+    StepGraph(parameters, end: end, batch: batch, inputs: inputs) {
+      apply(to: $0, .stepping(parameters))
     }
   }
 }
