@@ -5,6 +5,7 @@
 #include "sequences.h"
 #include "scan.h"
 #include "xlstm.h"
+#include "delta.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
   X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
@@ -57,12 +58,12 @@
 struct ck_kernels_f32 {
   CK_EACH_KERNEL(CK_FIELD, float) CK_RECURRENT_FIELDS(f32, float)
   CK_EACH_SEQUENCE_KERNEL(CK_FIELD, float) CK_EACH_SCAN_KERNEL(CK_FIELD, float)
-  CK_EACH_XLSTM_KERNEL(CK_FIELD, float)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, float) CK_EACH_DELTA_KERNEL(CK_FIELD, float)
 };
 struct ck_kernels_f64 {
   CK_EACH_KERNEL(CK_FIELD, double) CK_RECURRENT_FIELDS(f64, double)
   CK_EACH_SEQUENCE_KERNEL(CK_FIELD, double) CK_EACH_SCAN_KERNEL(CK_FIELD, double)
-  CK_EACH_XLSTM_KERNEL(CK_FIELD, double)
+  CK_EACH_XLSTM_KERNEL(CK_FIELD, double) CK_EACH_DELTA_KERNEL(CK_FIELD, double)
 };
 
 struct ck_table {
@@ -91,7 +92,7 @@ extern const struct ck_table ck_table_avx512;
   {.level = #LEVEL, \
    .f32 = {CK_EACH_KERNEL(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) \
            CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f32_##LEVEL) \
-           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f32_##LEVEL) CK_EACH_DELTA_KERNEL(CK_ENTRY, f32_##LEVEL)}, \
    .f64 = {CK_EACH_KERNEL(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) \
            CK_EACH_SEQUENCE_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_SCAN_KERNEL(CK_ENTRY, f64_##LEVEL) \
-           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f64_##LEVEL)}}
+           CK_EACH_XLSTM_KERNEL(CK_ENTRY, f64_##LEVEL) CK_EACH_DELTA_KERNEL(CK_ENTRY, f64_##LEVEL)}}

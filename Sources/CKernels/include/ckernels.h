@@ -11,6 +11,7 @@
 
 #include "sequences.h"
 #include "xlstm.h"
+#include "delta.h"
 
 enum { CK_FLOAT = 0, CK_DOUBLE = 1 };
 
