@@ -286,7 +286,7 @@ struct DeltaRuleTests {
     var x = box.numbers()
     for k in x[1].indices { x[1][k] = 6 + abs(x[1][k]) }  // β from 1.995
     let exact = results(box, .recurrent, x, cuts: [], Double.self)
-    #expect(exact.allSatisfy(\.isFinite))
+    #expect(exact.allSatisfy { $0.isFinite })
     let largest = exact.map { abs($0) }.max() ?? 1
     expectClose(
       results(box, .chunkwise, x, cuts: [], Double.self), exact, absolute: 1e-11 * largest)
@@ -302,7 +302,7 @@ struct DeltaRuleTests {
     var x = box.numbers()
     for k in x[2].indices { x[2][k] = k % 7 == 3 ? -200 : 30 }
     let exact = results(box, .recurrent, x, cuts: [], Double.self)
-    #expect(exact.allSatisfy(\.isFinite))
+    #expect(exact.allSatisfy { $0.isFinite })
     let largest = exact.map { abs($0) }.max() ?? 1
     expectClose(
       results(box, .chunkwise, x, cuts: [], Double.self), exact, absolute: 1e-12 * largest)
