@@ -17,6 +17,8 @@ public enum Registry {
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
+    DeltaNetArchitecture.self,
+    ReversoArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

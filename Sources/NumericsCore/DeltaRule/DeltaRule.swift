@@ -184,7 +184,8 @@ public final class DeltaRuleStepper<Element: Real>: LayerStepper {
 
   public func run(_ context: OperationContext<Element>) {
     step(
-      context.input(0), beta: context.input(1), logDecay: kernel.gated != 0 ? context.input(2) : nil,
+      context.input(0), beta: context.input(1),
+      logDecay: kernel.gated != 0 ? context.input(2) : nil,
       context.output())
   }
 }

@@ -1,40 +1,20 @@
 public import NumericsCore
 
-/// Options and construction that the stacks of xLSTM blocks share.
+/// What the stacks of xLSTM blocks share.
 private enum XLSTMOptions {
-  static let heads = ModelOption.integer(
-    "heads", 0...64, standard: 0,
-    "heads of a block; 0 means 4, or fewer where hidden is not divisible by 4")
-  static let convolution = ModelOption.integer(
-    "convolution", 0...32, standard: 4,
-    "length of the causal convolution at the start of a block, 0 for none")
-
   static func projection(_ standard: Double, _ help: String) -> ModelOption {
     .number("projection", 0.5...8, standard: standard, help)
-  }
-
-  static func heads(_ configuration: ForecasterConfiguration) -> Int {
-    let heads = configuration.integer(heads.name)
-    return heads > 0 ? heads : XLSTM<Float>.heads(for: configuration.hidden)
-  }
-
-  static func validate(_ configuration: ForecasterConfiguration) throws {
-    let heads = heads(configuration)
-    guard configuration.hidden % heads == 0 else {
-      throw ForecasterError(
-        .badConfiguration,
-        "heads is \(heads), expected a divisor of hidden, which is \(configuration.hidden)")
-    }
   }
 
   static func stack<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout,
     block: (_ index: Int, _ heads: Int, _ convolution: Int) -> XLSTMBlock
   ) -> any Backbone<Element> {
-    let convolution = configuration.integer(convolution.name)
+    let heads = HeadOptions.heads(configuration)
+    let convolution = configuration.integer(HeadOptions.convolution.name)
     return XLSTM<Element>(
       inputs: inputs, hidden: configuration.hidden,
-      blocks: (0..<configuration.layers).map { block($0, heads(configuration), convolution) },
+      blocks: (0..<configuration.layers).map { block($0, heads, convolution) },
       dropout: configuration.dropout, layout: &layout)
   }
 }
@@ -47,12 +27,12 @@ public enum SLSTMArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "4 D"
   public static let options = [
-    XLSTMOptions.heads, XLSTMOptions.convolution,
+    HeadOptions.heads, HeadOptions.convolution,
     XLSTMOptions.projection(4.0 / 3, "width of the feed-forward network over hidden"),
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try XLSTMOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
   }
 
   public static func makeBackbone<Element: Real>(
@@ -73,12 +53,12 @@ public enum MLSTMArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "4 D² / heads"
   public static let options = [
-    XLSTMOptions.heads, XLSTMOptions.convolution,
+    HeadOptions.heads, HeadOptions.convolution,
     XLSTMOptions.projection(2, "width of the matrix memory's operands over hidden"),
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try XLSTMOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
   }
 
   public static func makeBackbone<Element: Real>(
@@ -98,14 +78,14 @@ public enum XLSTMArchitecture: BackboneArchitecture {
   public static let time = "T D²"
   public static let memory = "4 D² / heads"
   public static let options = [
-    XLSTMOptions.heads, XLSTMOptions.convolution,
+    HeadOptions.heads, HeadOptions.convolution,
     .choices(
       "blocks", ["mlstm", "slstm"], standard: ["mlstm", "slstm"],
       "kinds of the blocks from the first layer on, repeated until there are enough"),
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
-    try XLSTMOptions.validate(configuration)
+    try HeadOptions.validate(configuration)
   }
 
   public static func makeBackbone<Element: Real>(
