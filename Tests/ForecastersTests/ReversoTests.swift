@@ -32,15 +32,16 @@ struct ReversoTests {
     }
 
     /// Raw numbers of inputs; then, the gradient of their sum.
-    private(set) lazy var program: (
-      execution: Execution<Double>, inputs: Tensor<Double>, raw: Tensor<Double>
-    ) = {
-      let graph = Graph<Double>()
-      let x = graph.input([T, B, F], differentiable: true)
-      let raw = model.apply(to: x)
-      graph.keep(raw)
-      return (Execution(Plan(graph, loss: raw.sum())), x, raw)
-    }()
+    private(set) lazy var program:
+      (
+        execution: Execution<Double>, inputs: Tensor<Double>, raw: Tensor<Double>
+      ) = {
+        let graph = Graph<Double>()
+        let x = graph.input([T, B, F], differentiable: true)
+        let raw = model.apply(to: x)
+        graph.keep(raw)
+        return (Execution(Plan(graph, loss: raw.sum())), x, raw)
+      }()
 
     func run(_ numbers: [Double]) -> [Double] {
       let (execution, x, raw) = program
