@@ -8,9 +8,11 @@ struct CholeskyTests {
   private func positive(_ n: Int, seed: UInt64) -> [Double] {
     var random = SeededGenerator(seed: seed)
     let a = random.normals(n * n)
-    return (0..<(n * n)).map { place in
+    return (0..<(n * n)).map { place -> Double in
       let (i, j) = (place / n, place % n)
-      return (0..<n).reduce(i == j ? 0.1 : 0) { $0 + a[i * n + $1] * a[j * n + $1] }
+      var sum = i == j ? 0.1 : 0
+      for k in 0..<n { sum += a[i * n + k] * a[j * n + k] }
+      return sum
     }
   }
 
@@ -26,24 +28,25 @@ struct CholeskyTests {
     let size = a.reduce(0) { max($0, abs($1)) }
     for i in 0..<n {
       for j in 0...i {
-        let product = (0...j).reduce(0) { $0 + factor[i * n + $1] * factor[j * n + $1] }
-        expectClose(product, a[i * n + j], absolute: 1e-13 * size)
+        var sum = 0.0
+        for k in 0...j { sum += factor[i * n + k] * factor[j * n + k] }
+        expectClose(sum, a[i * n + j], absolute: 1e-13 * size)
       }
       #expect((i + 1..<max(n, i + 1)).allSatisfy { factor[i * n + $0].isNaN })
     }
     var random = SeededGenerator(seed: 3)
     let x = random.normals(n * 3)
-    var b = (0..<(n * 3)).map { place in
-      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * x[$1 * 3 + place % 3] }
+    func product(_ x: [Double]) -> [Double] {
+      (0..<(n * 3)).map { place in
+        var sum = 0.0
+        for k in 0..<n { sum += a[place / 3 * n + k] * x[k * 3 + place % 3] }
+        return sum
+      }
     }
+    let expected = product(x)
+    var b = expected
     Cholesky.solve(factor, n, &b, columns: 3)
-    let back = (0..<(n * 3)).map { place in
-      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * b[$1 * 3 + place % 3] }
-    }
-    let expected = (0..<(n * 3)).map { place in
-      (0..<n).reduce(0) { $0 + a[place / 3 * n + $1] * x[$1 * 3 + place % 3] }
-    }
-    expectClose(back, expected, absolute: 1e-9 * size)
+    expectClose(product(b), expected, absolute: 1e-9 * size)
   }
 
   @Test("a matrix that is not positive definite has no factor", arguments: [0, 3, 60])
@@ -64,7 +67,8 @@ struct CholeskyTests {
     Cholesky.addGram(rows: 7, 4, x, to: &gram, scale: -2)
     for i in 0..<4 {
       for j in 0..<4 {
-        let sum = (0..<7).reduce(0) { $0 + x[$1 * 4 + i] * x[$1 * 4 + j] }
+        var sum = 0.0
+        for row in 0..<7 { sum += x[row * 4 + i] * x[row * 4 + j] }
         expectClose(gram[i * 4 + j], j <= i ? 1 - 2 * sum : 1, absolute: 1e-13)
       }
     }
@@ -83,12 +87,21 @@ struct CholeskyTests {
     // Symmetric: the radius is the norm.
     var random = SeededGenerator(seed: 1)
     let q = random.normals(400)
-    let symmetric = (0..<400).map { (q[$0] + q[$0 % 20 * 20 + $0 / 20]) / 2 }
+    let symmetric = (0..<400).map { place -> Double in
+      let (i, j) = (place / 20, place % 20)
+      return (q[i * 20 + j] + q[j * 20 + i]) / 2
+    }
+    func times(_ x: [Double]) -> [Double] {
+      (0..<20).map { i in
+        var sum = 0.0
+        for j in 0..<20 { sum += symmetric[i * 20 + j] * x[j] }
+        return sum
+      }
+    }
     var x = random.normals(20)
     var norm = 0.0
     for _ in 0..<4000 {
-      let once = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * x[$1] } }
-      x = (0..<20).map { i in (0..<20).reduce(0) { $0 + symmetric[i * 20 + $1] * once[$1] } }
+      x = times(times(x))
       norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
       x = x.map { $0 / norm }
     }
