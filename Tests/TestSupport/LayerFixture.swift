@@ -14,6 +14,11 @@ package struct LayerFixture: Decodable, Sendable {
   package struct Bound: Decodable, Sendable {
     package let rel: Double
     package let abs: Double
+
+    package init(rel: Double, abs: Double) {
+      self.rel = rel
+      self.abs = abs
+    }
   }
   package struct Tolerance: Decodable, Sendable {
     package let forward: Bound

@@ -247,11 +247,13 @@ package final class RidgeRegression: Sendable {
     let spread = min(4, groups.count)
     let chosen = (0..<spread).map { spread == 1 ? 0 : $0 * (groups.count - 1) / (spread - 1) }
     let items = items(chosen)
-    let sums = Buffer<Double>(items.count * (penalties.count + 1))
+    // For each group and fold, so that what is summed does not depend on what a thread does in one go.
+    let sums = Buffer<Double>(groups.count * folds.count * (penalties.count + 1))
     let blocks = Blocks(data, means: means, scale: scale)
     try inWaves(items.count, check) { number in
-      let out = sums.base + number * (penalties.count + 1)
       for fold in items[number].folds {
+        let place = items[number].group * folds.count + fold
+        let out = sums.base + place * (penalties.count + 1)
         predict(
           items[number].group, fold, penalties, blocks
         ) { penalty, _, _, prediction, target in
@@ -261,10 +263,13 @@ package final class RidgeRegression: Sendable {
         }
       }
     }
-    let count = items.indices.reduce(0) { $0 + sums[$1 * (penalties.count + 1) + penalties.count] }
-    return penalties.indices.map { penalty in
-      items.indices.reduce(0) { $0 + sums[$1 * (penalties.count + 1) + penalty] } / max(count, 1)
+    func total(_ column: Int) -> Double {
+      (0..<(groups.count * folds.count)).reduce(0) {
+        $0 + sums[$1 * (penalties.count + 1) + column]
+      }
     }
+    let count = max(total(penalties.count), 1)
+    return penalties.indices.map { total($0) / count }
   }
 
   /// What is left `[N, H]` of the targets of every fold after prediction from the others; NaN where missing.

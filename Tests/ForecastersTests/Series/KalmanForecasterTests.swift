@@ -156,7 +156,7 @@ struct KalmanForecasterTests {
   @Test("logarithms are chosen for growth in proportion, and forecasts stay positive")
   func logarithms() throws {
     var random = SeededGenerator(seed: 17)
-    let series = (0..<80).map { t in
+    let series = (0..<80).map { t -> Double in
       exp(0.04 * Double(t) + 0.3 * sin(.pi * Double(t) / 2) + 0.05 * random.normal())
     }
     let past = [Array(series.dropLast(6))]
@@ -186,7 +186,7 @@ struct KalmanForecasterTests {
       let series = (0..<count).map { 10 + Double($0 * $0 % 5) }
       let found = try forecasts([series, series.map { -$0 }], configuration)
       for forecast in found {
-        #expect(forecast.allSatisfy(\.isFinite))
+        #expect(forecast.allSatisfy { $0.isFinite })
         for h in 0..<6 { #expect(forecast[h * 3] <= forecast[h * 3 + 2]) }
       }
     }
@@ -230,7 +230,9 @@ struct KalmanForecasterTests {
     func error(_ clock: SeasonClock) throws -> Double {
       let found = try forecasts(
         [Array(series.prefix(66))], configuration(seasonality: [6]), clock: clock)[0]
-      return (0..<6).reduce(0) { $0 + abs(found[$1 * 3 + 1] - series[66 + $1]) }
+      var sum = 0.0
+      for h in 0..<6 { sum += abs(found[h * 3 + 1] - series[66 + h]) }
+      return sum
     }
     let (following, ignoring) = (try error(clock), try error(.steady))
     #expect(following < 4, "\(following)")

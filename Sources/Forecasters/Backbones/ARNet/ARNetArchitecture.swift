@@ -33,24 +33,26 @@ public enum ARNetArchitecture: EncoderArchitecture {
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any WindowEncoder<Element> {
     let lags = configuration.integer("lags")
-    return LagEncoder<Element>(lags: lags == 0 ? configuration.contextLength : lags)
+    return LagEncoder<Element>(
+      lags: lags == 0 ? configuration.contextLength : lags,
+      hasSeason: !configuration.usableSeasons.isEmpty)
   }
 }
 
-/// The newest values of a window as they are, 0 where missing, and which of them are observed: no parameters.
+/// The newest values of a window and which of them are observed: no parameters.
 struct LagEncoder<Element: Real>: WindowEncoder {
   let lags: Int
+  let hasSeason: Bool
   var width: Int { 2 * lags }
 
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {}
 
   /// Values, oldest first, then ones where they are observed.
   func encode(_ inputs: Tensor<Element>) -> Tensor<Element> {
-    let (steps, batch) = (inputs.shape[0], inputs.shape[1])
-    let recent = inputs.slice(axis: 0, (steps - lags)..<steps)
+    let steps = inputs.shape[0]
+    let recent = ObservedInputs(
+      inputs.slice(axis: 0, (steps - lags)..<steps), hasSeason: hasSeason)
     return .joined(
-      (0..<2).map {
-        recent.slice(axis: 2, $0..<($0 + 1)).reshaped([lags, batch]).exchanged(axis: 0)
-      }, axis: 1)
+      [recent.values.exchanged(axis: 0), recent.mask.exchanged(axis: 0)], axis: 1)
   }
 }

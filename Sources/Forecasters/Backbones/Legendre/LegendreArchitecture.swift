@@ -23,7 +23,8 @@ public enum LegendreArchitecture: EncoderArchitecture {
     return LegendreEncoder<Element>(
       memory: LegendreMemory(
         order: configuration.integer("order"),
-        theta: Double(window == 0 ? configuration.contextLength : window)), inputs: inputs)
+        theta: Double(window == 0 ? configuration.contextLength : window)), inputs: inputs,
+      hasSeason: !configuration.usableSeasons.isEmpty)
   }
 }
 
@@ -32,22 +33,22 @@ public enum LegendreArchitecture: EncoderArchitecture {
 struct LegendreEncoder<Element: Real>: WindowEncoder {
   let memory: LegendreMemory
   let inputs: Int
+  let hasSeason: Bool
   var width: Int { 2 * memory.order + inputs }
 
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {}
 
   /// One product: the last state is the sum of all steps times the response after as many more.
   func encode(_ inputs: Tensor<Element>) -> Tensor<Element> {
-    let (steps, batch, order) = (inputs.shape[0], inputs.shape[1], memory.order)
+    let (steps, order) = (inputs.shape[0], memory.order)
     let response = memory.impulseResponse(steps: steps)
     let reversed = (0..<(steps * order)).map {
       Element(response[(steps - 1 - $0 / order) * order + $0 % order])
     }
     let weights = inputs.graph.constant(reversed, [steps, order])
-    let states = (0..<2).map {
-      inputs.slice(axis: 2, $0..<($0 + 1)).reshaped([steps, batch])
-        .product(weights, transposed: true)
-    }
-    return .joined(states + [inputs[steps - 1]], axis: 1)
+    let window = ObservedInputs(inputs, hasSeason: hasSeason)
+    return .joined(
+      [window.values, window.mask].map { $0.product(weights, transposed: true) }
+        + [inputs[steps - 1]], axis: 1)
   }
 }

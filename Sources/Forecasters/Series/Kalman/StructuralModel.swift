@@ -21,10 +21,10 @@ package struct StructuralModel: Hashable {
 
   package struct Season: Hashable {
     /// Steps.
-    let length: Int
+    package let length: Int
     let form: Form
     /// Cycles in a season of the trigonometric form: of `1 ... length / 2`.
-    let harmonics: [Int]
+    package let harmonics: [Int]
     /// Whether it moves with the wall clock where that is changed.
     var followsClock = true
 
