@@ -43,3 +43,15 @@ void ck_blocks_backward(int type, const struct ck_blocks *s, const void *const *
                         const void *dy, void *const *dx, const int *adds, void *dw, void *scratch) {
   CALL(blocks_backward, s, x, w, dy, dx, adds, dw, scratch);
 }
+
+ptrdiff_t ck_product_packed(int type, const struct ck_product *s) { return COUNT(packed_count, s); }
+
+void ck_product_pack(int type, const struct ck_product *s, const void *w, const void *gate, const void *bias,
+                     void *packed) {
+  CALL(packed_pack, s, w, gate, bias, packed);
+}
+
+void ck_product_apply(int type, const struct ck_product *s, ptrdiff_t rows, const void *x, ptrdiff_t x_row,
+                      const void *packed, void *y, ptrdiff_t y_row, int adds) {
+  CALL(packed_product, s, rows, x, x_row, packed, y, y_row, adds);
+}

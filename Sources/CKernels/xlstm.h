@@ -21,4 +21,8 @@
     (const struct ck_blocks *, const void *const *, const REAL *, REAL *, REAL *)) \
   X(REAL, void, blocks_backward, \
     (const struct ck_blocks *, const void *const *, const REAL *, const REAL *, void *const *, const int *, \
-     REAL *, REAL *))
+     REAL *, REAL *)) \
+  X(REAL, ptrdiff_t, packed_count, (const struct ck_product *)) \
+  X(REAL, void, packed_pack, (const struct ck_product *, const REAL *, const REAL *, const REAL *, REAL *)) \
+  X(REAL, void, packed_product, \
+    (const struct ck_product *, ptrdiff_t, const REAL *, ptrdiff_t, const REAL *, REAL *, ptrdiff_t, int))

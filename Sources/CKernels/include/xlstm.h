@@ -58,4 +58,26 @@ void ck_blocks_forward(int type, const struct ck_blocks *s, const void *const *x
 void ck_blocks_backward(int type, const struct ck_blocks *s, const void *const *x, const void *w,
                         const void *dy, void *const *dx, const int *adds, void *dw, void *scratch);
 
+// Products with a matrix [inputs][outputs] that is packed once and then read often: for layers that are run and
+// not trained.
+enum {
+  CK_PRODUCT_PLAIN, // x w + bias
+  CK_PRODUCT_RELU,  // max(0, x w + bias)
+  CK_PRODUCT_GATED  // silu(x gate) * (x w), without bias
+};
+
+struct ck_product {
+  ptrdiff_t inputs, outputs;
+  int form;
+};
+
+/// Elements that the packed matrix takes, aligned to 64 bytes.
+ptrdiff_t ck_product_packed(int type, const struct ck_product *s);
+// The bias may be NULL; the gate is read by the gated form only.
+void ck_product_pack(int type, const struct ck_product *s, const void *w, const void *gate, const void *bias,
+                     void *packed);
+// y (+)= the form's result for rows of x that lie x_row elements apart, those of y y_row.
+void ck_product_apply(int type, const struct ck_product *s, ptrdiff_t rows, const void *x, ptrdiff_t x_row,
+                      const void *packed, void *y, ptrdiff_t y_row, int adds);
+
 #endif

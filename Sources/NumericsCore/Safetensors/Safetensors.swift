@@ -84,9 +84,17 @@ public struct Safetensors: Sendable {
     _ name: String, _ shape: [Int], _ bits: [Bits], _ type: NumberType
   ) {
     precondition(shape.reduce(1, *) == bits.count, "\(name): \(shape) for \(bits.count) numbers")
+    bits.withUnsafeBytes { add(name, shape, $0, type) }
+  }
+
+  /// Adds a tensor from its bytes.
+  mutating func add(
+    _ name: String, _ shape: [Int], _ bytes: some Collection<UInt8>, _ type: NumberType
+  ) {
+    precondition(shape.reduce(type.bytes, *) == bytes.count, "\(name): \(shape)")
     precondition(name != Self.metadataKey && positions[name] == nil, "\(name) is taken")
     let before = data.count - start
-    bits.withUnsafeBytes { data.append(contentsOf: $0) }
+    data.append(contentsOf: bytes)
     positions[name] = entries.count
     entries.append(
       Entry(name: name, type: type, shape: shape, bytes: before..<(data.count - start)))
