@@ -55,11 +55,7 @@ struct SLSTMBlock<Element: Real>: ResidualBlock {
     convolution?.initialize(parameters, using: &stream)
     parameters.fillNormal(
       gates, deviation: (2 / (5 * Double(size))).squareRoot(), using: &stream)
-    let power = 0.3 + 1.3 * place.depth
-    for unit in 0..<width {
-      let position = size > 1 ? Double(unit % size) / Double(size - 1) : 0
-      parameters[bias.offset + width + unit] = Element(5 - 12 * pow(position, power))
-    }
+    parameters.fillForgetBias(bias, width: width, heads: heads, depth: place.depth)
     let deviation = (2 / (5 * Double(width))).squareRoot()
     parameters.fillNormal(upGate, deviation: deviation, using: &stream)
     parameters.fillNormal(up, deviation: deviation, using: &stream)
@@ -156,6 +152,22 @@ struct SLSTMBlock<Element: Real>: ResidualBlock {
         .multiply, batch * inner, first.base, 1, second.base, 1, first.base)
       down(first.base, u.base)
       Element.add(batch * width, u.base, to: x)
+    }
+  }
+}
+
+extension Buffer {
+  /// Forget biases of an sLSTM from 5 down to -7 over the units of a head, by a power law that depends on the
+  /// depth of the block; the other biases stay.
+  ///
+  /// - Parameters:
+  ///   - bias: `[4 D]`, gates `i f z o`.
+  ///   - depth: 0 for the first block, 1 for the last.
+  func fillForgetBias(_ bias: ParameterLayout.Tensor, width: Int, heads: Int, depth: Double) {
+    let size = width / heads
+    for unit in 0..<width {
+      let position = size > 1 ? Double(unit % size) / Double(size - 1) : 0
+      self[bias.offset + width + unit] = Element(5 - 12 * pow(position, 0.3 + 1.3 * depth))
     }
   }
 }
