@@ -17,11 +17,12 @@ struct Layers: ParsableCommand {
     abstract: "Time layers: requests on standard input, answers on standard output.")
 
   struct Request: Decodable {
-    /// peak, train, infer or stream.
+    /// peak, train, infer, stream or tirex.
     let mode: String
     let kind: String?
     let batch: Int?
     let length: Int?
+    let horizon: Int?
     let inputs: Int?
     let width: Int?
     let layers: Int?
@@ -59,6 +60,14 @@ struct Layers: ParsableCommand {
     if request.mode == "peak" {
       return Answer(
         tile: Peak.tile(threads, seconds / 2), sgemm: Peak.sgemm(threads, seconds / 2))
+    }
+    if request.mode == "tirex" {
+      let measurement = TiRexMeasurement(
+        batch: request.batch ?? 1, length: request.length ?? TiRexMeasurement.contextLength,
+        horizon: request.horizon ?? TiRexMeasurement.size.patch, threads: threads)
+      return Answer(
+        milliseconds: bestMilliseconds(seconds) { measurement.run() },
+        gigaflop: measurement.gigaflop)
     }
     guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
       let kind = request.kind, Registry.entry(kind) is any BackboneArchitecture.Type,

@@ -17,6 +17,9 @@ public enum Registry {
     MLSTMArchitecture.self,
     XLSTMArchitecture.self,
     SeasonalNaiveArchitecture.self,
+    TiRexArchitecture.self,
+    TiRexPretrainedArchitecture.self,
+    XLSTMMixerArchitecture.self,
   ]
 
   public static var kinds: [String] { entries.map { $0.kind } }

@@ -236,6 +236,8 @@ enum JobFileSections {
         return nil
       }
       return .texts(list)
+    case .file:
+      return reader.text(node, path, expected: option.expected).map { .text($0) }
     }
   }
 

@@ -44,13 +44,52 @@ public struct QuantileHead<Element: Real>: Sendable {
     of raw: Tensor<Element>, starts: Tensor<Element>
   ) -> Tensor<Element> {
     let graph = raw.graph
-    let B = raw.shape[0]
-    let shares = graph.parameter(mix).softmax()
-    let start = (starts * shares).sum(axis: 2)  // [B, H]
+    return ordered(
+      raw + graph.parameter(bias), starts: starts, shares: graph.parameter(mix).softmax())
+  }
+
+  /// The same for patches of `P` steps that begin a number of patches ahead of what is known.
+  ///
+  /// - Parameters:
+  ///   - raw: `[B, n, P Q]`.
+  ///   - starts: `[B, n P, K]`.
+  ///   - ahead: `[B, n]`; 0 for the patch that follows what is known.
+  ///   - patches: what `ahead` is below. Steps beyond the horizon have no bias, and equal shares.
+  /// - Returns: `[B, n P, Q]`.
+  func quantiles(
+    of raw: Tensor<Element>, starts: Tensor<Element>, ahead: Tensor<Element>, patches: Int
+  ) -> Tensor<Element> {
+    let graph = raw.graph
+    let (B, n) = (raw.shape[0], raw.shape[1])
+    let P = raw.shape[2] / levels.count
+    func table(_ rows: Tensor<Element>, _ width: Int) -> Tensor<Element> {
+      let wanted = patches * P
+      var rows = rows.reshaped([horizon, width])
+      if wanted > horizon {
+        let missing = wanted - horizon
+        let rest = graph.constant(
+          [Element](repeating: 0, count: missing * width), [missing, width])
+        rows = Tensor.joined([rows, rest], axis: 0)
+      } else {
+        rows = rows.slice(axis: 0, 0..<wanted)
+      }
+      return rows.reshaped([patches, P * width]).rows(ahead)
+    }
+    let shares = table(graph.parameter(mix), candidates).reshaped([B, n * P, candidates]).softmax()
+    let sums = raw + table(graph.parameter(bias), levels.count)
+    return ordered(sums.reshaped([B, n * P * levels.count]), starts: starts, shares: shares)
+  }
+
+  /// - Parameters:
+  ///   - raw: `[B, E Q]`.
+  ///   - starts: `[B, E, K]`, and their shares `[B, E, K]` or `[E, K]`.
+  private func ordered(
+    _ raw: Tensor<Element>, starts: Tensor<Element>, shares: Tensor<Element>
+  ) -> Tensor<Element> {
+    let (B, steps) = (starts.shape[0], starts.shape[1])
     let operation = OrderedQuantiles<Element>(
-      rows: B * horizon, levels: levels.count, median: median,
-      outputs: [[B, horizon, levels.count]])
-    return graph.apply(operation, to: [raw + graph.parameter(bias), start])[0]
+      rows: B * steps, levels: levels.count, median: median, outputs: [[B, steps, levels.count]])
+    return raw.graph.apply(operation, to: [raw, (starts * shares).sum(axis: 2)])[0]
   }
 }
 

@@ -52,14 +52,20 @@ public struct ForecastNetwork<Element: Real>: Sendable {
       inputs = graph.input([c.contextLength, count, c.featureCount])
       candidates = graph.input([count, c.horizon, c.skipCount])
       targets = graph.input([count, c.horizon])
-      let raw =
-        training && recompute
-        ? network.model.applyRecomputed(to: inputs) : network.model.apply(to: inputs)
-      quantiles = network.head.quantiles(of: raw, starts: candidates)
+      let forecast =
+        training
+        ? network.model.applyForTraining(to: inputs, head: network.head, recompute: recompute)
+        : TrainingForecast(raw: network.model.apply(to: inputs))
+      quantiles = network.head.quantiles(of: forecast.raw, starts: candidates)
       graph.keep(quantiles)
+      var (all, wanted) = (quantiles, targets)
+      if let inner = forecast.inner {
+        all = Tensor.joined([inner.quantiles, quantiles], axis: 1)
+        wanted = Tensor.joined([inner.targets, targets], axis: 1)
+      }
       let operation = QuantileLoss<Element>(
-        rows: count, horizon: c.horizon, levels: c.quantiles.map { Element($0) })
-      loss = graph.apply(operation, to: [quantiles, targets])[0]
+        rows: count, horizon: all.shape[1], levels: c.quantiles.map { Element($0) })
+      loss = graph.apply(operation, to: [all, wanted])[0]
       graph.keep(loss)
       plan = Plan(graph, loss: training ? loss : nil)
     }

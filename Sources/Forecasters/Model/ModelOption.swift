@@ -9,6 +9,8 @@ public struct ModelOption: Sendable {
     case choice([String])
     /// A list of words, such as the kinds of blocks.
     case choices([String])
+    /// A file that the process that forecasts can read; there is no standard one.
+    case file
   }
 
   /// As job files write it, such as `stateSize`.
@@ -76,6 +78,13 @@ public struct ModelOption: Sendable {
     ModelOption(name, .choices(words), .texts(standard), help)
   }
 
+  public static func file(_ name: String, _ help: String) -> ModelOption {
+    ModelOption(name, .file, .text(""), help)
+  }
+
+  /// Whether a value must be given.
+  public var isRequired: Bool { if case .file = kind { true } else { false } }
+
   /// A default or a value as a job file writes it.
   public static func describe(_ value: Value) -> String {
     switch value {
@@ -95,6 +104,7 @@ public struct ModelOption: Sendable {
     case .flag: "true or false"
     case .choice(let words): "one of \(words.joined(separator: ", "))"
     case .choices(let words): "a list of \(words.joined(separator: ", "))"
+    case .file: "the path of a file"
     }
   }
 
@@ -108,6 +118,7 @@ public struct ModelOption: Sendable {
     case (.choice(let words), .text(let word)): words.contains(word)
     case (.choices(let words), .texts(let list)):
       !list.isEmpty && list.count <= 64 && list.allSatisfy(words.contains)
+    case (.file, .text(let path)): path.utf8.count <= 4096 && !path.utf8.contains(0)
     default: false
     }
   }

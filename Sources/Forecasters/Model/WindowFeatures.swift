@@ -98,9 +98,9 @@ public struct WindowFeatures: Sendable {
         k += 2
       }
     }
-    fillCandidates(
-      batch, row: row, end: end, from: from, usable: usable,
-      lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }, value)
+    Self.fillCandidates(
+      batch.candidates + row * H * configuration.skipCount, steps: 0..<H, end: end, from: from,
+      usable: usable, lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }, value)
     // Nothing observed, nothing to scale by: such a window teaches nothing.
     let blank = !values[from..<end].contains { !$0.isNaN }
     for h in 0..<H {
@@ -112,13 +112,19 @@ public struct WindowFeatures: Sendable {
 
   /// Last value; for every season the value of the same phase in the last season, plain and moved by the
   /// change of level between the last two seasons.
-  private func fillCandidates<Element>(
-    _ batch: Batch<Element>, row: Int, end: Int, from: Int, usable: [Int],
-    lag: (_ position: Int, _ season: Int, _ count: Int) -> Int, _ value: (Int) -> Double?
+  ///
+  /// - Parameters:
+  ///   - candidates: `[steps.count, K]`.
+  ///   - steps: ahead of `end`, from 0.
+  ///   - end, from: nothing at or after `end` or before `from` is observed.
+  ///   - lag: steps from a position back to its phase a number of seasons earlier.
+  ///   - value: of a position, nil where missing.
+  static func fillCandidates<Element: Real>(
+    _ candidates: UnsafeMutablePointer<Element>, steps: Range<Int>, end: Int, from: Int,
+    usable: [Int], lag: (_ position: Int, _ season: Int, _ count: Int) -> Int,
+    _ value: (Int) -> Double?
   ) {
-    let H = configuration.horizon
-    let K = configuration.skipCount
-    let candidates = batch.candidates
+    let K = 1 + 2 * usable.count
     var last = 0.0
     for position in stride(from: end - 1, through: from, by: -1) {
       if let found = value(position) {
@@ -126,12 +132,12 @@ public struct WindowFeatures: Sendable {
         break
       }
     }
-    for h in 0..<H {
-      candidates[(row * H + h) * K] = Element(last)
+    for h in 0..<steps.count {
+      candidates[h * K] = Element(last)
     }
     for (index, season) in usable.enumerated() {
-      let drift = self.drift(end: end, season: season, lag: lag, value)
-      for h in 0..<H {
+      let drift = drift(end: end, season: season, lag: lag, value)
+      for h in steps {
         // The newest observation of this phase; older seasons stand in for a missing one.
         var seasonsAhead = h / season + 1
         var found: Double?
@@ -141,7 +147,7 @@ public struct WindowFeatures: Sendable {
           if position < from { break }
           if found == nil { seasonsAhead += 1 }
         }
-        let out = candidates + (row * H + h) * K + 1 + 2 * index
+        let out = candidates + (h - steps.lowerBound) * K + 1 + 2 * index
         out[0] = Element(found ?? last)
         out[1] = Element((found ?? last) + (found == nil ? 0 : drift * Double(seasonsAhead)))
       }
@@ -149,7 +155,7 @@ public struct WindowFeatures: Sendable {
   }
 
   /// Mean change from one season to the next over the last two, from phases observed in both.
-  private func drift(
+  private static func drift(
     end: Int, season: Int, lag: (Int, Int, Int) -> Int, _ value: (Int) -> Double?
   ) -> Double {
     var sum = 0.0

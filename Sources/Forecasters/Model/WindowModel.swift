@@ -15,9 +15,37 @@ public protocol WindowModel<Element>: Sendable {
 
   /// The same with less kept for the backward pass, which computes it again.
   func applyRecomputed(to inputs: Tensor<Element>) -> Tensor<Element>
+
+  /// The same for a step of training, which may hide inputs at random (with the numbers of
+  /// ``OperationContext/stream(_:)``), and may have further targets inside the window.
+  func applyForTraining(
+    to inputs: Tensor<Element>, head: QuantileHead<Element>, recompute: Bool
+  ) -> TrainingForecast<Element>
+}
+
+/// What a window model makes of a window in training.
+public struct TrainingForecast<Element: Real> {
+  /// `[B, H Q]`.
+  public let raw: Tensor<Element>
+  /// Forecasts `[B, E, Q]` from points inside of the window, and what came `[B, E]`, NaN where unknown: they
+  /// count as the steps ahead of the window do.
+  public let inner: (quantiles: Tensor<Element>, targets: Tensor<Element>)?
+
+  public init(
+    raw: Tensor<Element>, inner: (quantiles: Tensor<Element>, targets: Tensor<Element>)? = nil
+  ) {
+    self.raw = raw
+    self.inner = inner
+  }
 }
 
 extension WindowModel {
+  public func applyForTraining(
+    to inputs: Tensor<Element>, head: QuantileHead<Element>, recompute: Bool
+  ) -> TrainingForecast<Element> {
+    TrainingForecast(raw: recompute ? applyRecomputed(to: inputs) : apply(to: inputs))
+  }
+
   /// Everything is computed again as one part.
   public func applyRecomputed(to inputs: Tensor<Element>) -> Tensor<Element> {
     inputs.graph.recomputed([inputs]) { _, copies in [apply(to: copies[0])] }[0]

@@ -96,6 +96,29 @@ struct Exchange<Element: Real>: Operation {
   }
 }
 
+/// The numbers of each row in reverse order.
+struct Reversal<Element: Real>: Operation {
+  let shape: Shape
+
+  var outputs: [Shape] { [shape] }
+  func backwardReads(input: Int) -> Bool { false }
+
+  func forward(_ context: OperationContext<Element>) {
+    let (x, y, width) = (context.input(0), context.output(), shape.last)
+    for start in stride(from: 0, to: shape.count, by: width) {
+      for k in 0..<width { y[start + k] = x[start + width - 1 - k] }
+    }
+  }
+
+  func backward(_ context: OperationContext<Element>) {
+    guard let dx = context.inputGradient(0), let dy = context.outputGradient() else { return }
+    let (to, width) = (dx.cleared(shape.count), shape.last)
+    for start in stride(from: 0, to: shape.count, by: width) {
+      for k in 0..<width { to[start + k] += dy[start + width - 1 - k] }
+    }
+  }
+}
+
 /// Rows of a table by number: `table` `[N, D]`, numbers given as numbers of the work type.
 struct Embedding<Element: Real>: Operation {
   let rows: Int
@@ -236,6 +259,9 @@ extension Tensor {
       inner: shape.axes[(axis + 2)...].reduce(1, *), outputs: [Shape(axes)])
     return graph.apply(operation, to: [self])[0]
   }
+
+  /// The last axis in reverse order.
+  public var reversed: Tensor { graph.apply(Reversal<Element>(shape: shape), to: [self])[0] }
 
   /// Rows of this table `[N, D]`: `numbers` of any shape become `[..., D]`.
   public func rows(_ numbers: Tensor) -> Tensor {

@@ -316,4 +316,3 @@ struct Pickle: Sendable {
     }
   }
 }
-

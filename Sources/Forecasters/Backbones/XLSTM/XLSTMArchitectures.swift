@@ -1,7 +1,7 @@
 public import NumericsCore
 
-/// Options and construction that the stacks of xLSTM blocks share.
-private enum XLSTMOptions {
+/// Options and construction that stacks of xLSTM blocks share.
+enum XLSTMOptions {
   static let heads = ModelOption.integer(
     "heads", 0...64, standard: 0,
     "heads of a block; 0 means 4, or fewer where hidden is not divisible by 4")

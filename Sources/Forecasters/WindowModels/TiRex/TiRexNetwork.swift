@@ -1,25 +1,37 @@
 // Names: shape letters B, D, P, Q; n for patches.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import NumericsCore
+package import NumericsCore
 
 /// Sizes of a TiRex network.
-struct TiRexSize: Hashable, Sendable {
+package struct TiRexSize: Hashable, Sendable {
   /// Steps `P` of a patch, the same in and out.
-  var patch: Int
+  package var patch: Int
   /// Width `D`.
-  var width: Int
-  var heads: Int
-  var blocks: Int
+  package var width: Int
+  package var heads: Int
+  package var blocks: Int
   /// Width of the gated feed-forward network of a block.
-  var feedForward: Int
+  package var feedForward: Int
   /// Width of the hidden layer of the two residual networks at the ends.
-  var ends: Int
+  package var ends: Int
   /// Quantiles `Q`.
-  var quantiles: Int
+  package var quantiles: Int
+
+  package init(
+    patch: Int, width: Int, heads: Int, blocks: Int, feedForward: Int, ends: Int, quantiles: Int
+  ) {
+    self.patch = patch
+    self.width = width
+    self.heads = heads
+    self.blocks = blocks
+    self.feedForward = feedForward
+    self.ends = ends
+    self.quantiles = quantiles
+  }
 
   /// Operations of the matrix products of one patch of one series.
-  var operations: Int {
+  package var operations: Int {
     let size = width / heads
     let block = 2 * 4 * width * size + 3 * width * feedForward
     func end(_ inputs: Int, _ outputs: Int) -> Int {
@@ -34,14 +46,14 @@ struct TiRexSize: Hashable, Sendable {
 /// quantiles of the patch that follows.
 ///
 /// Patches whose mask is 0 are missing; those after the last observed one are the forecast of several patches.
-struct TiRexNetwork<Element: Real>: Sendable {
+package struct TiRexNetwork<Element: Real>: Sendable {
   let size: TiRexSize
   let entry: ResidualNetwork
   let blocks: [TiRexBlock]
   let gain: ParameterLayout.Tensor
   let exit: ResidualNetwork
 
-  init(_ size: TiRexSize, layout: inout ParameterLayout) {
+  package init(_ size: TiRexSize, layout: inout ParameterLayout) {
     self.size = size
     entry = ResidualNetwork(
       "input", inputs: 2 * size.patch, inner: size.ends, outputs: size.width, &layout)
@@ -53,7 +65,7 @@ struct TiRexNetwork<Element: Real>: Sendable {
 
   /// Starting values: weights as those of the xLSTM's reference package (see ``SLSTMBlock``), the last layer
   /// small, so that an untrained network says little.
-  func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
+  package func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream) {
     entry.initialize(parameters, scale: 1, using: &stream)
     for (index, block) in blocks.enumerated() {
       block.initialize(
@@ -69,7 +81,7 @@ struct TiRexNetwork<Element: Real>: Sendable {
   ///   - last: how many patches, from the last one backwards, results are wanted for; nil for all.
   ///   - dropout: acts on what blocks add.
   /// - Returns: `[last, B, Q P]`, quantiles of the patch after each.
-  func apply(
+  package func apply(
     to patches: Tensor<Element>, last: Int? = nil, dropout: Double = 0
   ) -> Tensor<Element> {
     let graph = patches.graph
