@@ -33,6 +33,8 @@ struct Layers: ParsableCommand {
 
   struct Answer: Encodable {
     var milliseconds = 0.0
+    /// Processor time of one call, for `tirex` only.
+    var cpuMilliseconds: Double?
     /// Of one call: matrix products only.
     var gigaflop = 0.0
     /// Numbers in memory beside inputs and parameters, as planned.
@@ -65,9 +67,15 @@ struct Layers: ParsableCommand {
       let measurement = TiRexMeasurement(
         batch: request.batch ?? 1, length: request.length ?? TiRexMeasurement.contextLength,
         horizon: request.horizon ?? TiRexMeasurement.size.patch, threads: threads)
-      return Answer(
-        milliseconds: bestMilliseconds(seconds) { measurement.run() },
-        gigaflop: measurement.gigaflop)
+      var answer = Answer(gigaflop: measurement.gigaflop)
+      answer.milliseconds = bestMilliseconds(seconds) {
+        let before = clock()
+        measurement.run()
+        // POSIX counts microseconds.
+        let spent = Double(clock() - before) / 1e3
+        answer.cpuMilliseconds = min(answer.cpuMilliseconds ?? .infinity, spent)
+      }
+      return answer
     }
     guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
       let kind = request.kind, Registry.entry(kind) is any BackboneArchitecture.Type,

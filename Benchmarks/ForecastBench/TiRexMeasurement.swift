@@ -47,12 +47,11 @@ final class TiRexMeasurement {
     together = horizon * levels.count
   }
 
-  /// Operations of the matrix products of one call, of whole contexts; what is not wanted of the last block
-  /// and of the output left in.
+  /// Operations of the matrix products of one call, for whole contexts.
   var gigaflop: Double {
     let patches = Self.contextLength / Self.size.patch
     let passes = (horizon + Self.size.patch - 1) / Self.size.patch
-    return Double(series.count * patches * passes * Self.size.operations) / 1e9
+    return Double(series.count * passes * Self.size.operations(patches: patches, wanted: 1)) / 1e9
   }
 
   func run() {

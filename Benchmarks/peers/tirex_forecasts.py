@@ -1,7 +1,7 @@
 """Forecasts with the package tirex-ts at the published size and random weights, as Benchmarks/tirex asks for them.
 
 Requests on standard input, one JSON object a line: batch, length, horizon, threads, seconds; answers the milliseconds of the
-best call. "single" runs the cell in single precision in place of bfloat16.
+best call, and those of processor time. "single" runs the cell in single precision in place of bfloat16.
 """
 
 import json
@@ -38,11 +38,11 @@ for line in sys.stdin:
     torch.set_num_threads(request["threads"])
     sLSTMCell._impl_torch = single if request.get("single") else bfloat
     series = torch.sin(torch.arange(request["length"]) / 10)[None] + 0.1 * torch.randn(request["batch"], request["length"])
-    best, end = math.inf, time.monotonic() + request["seconds"]
+    best, cpu, end = math.inf, math.inf, time.monotonic() + request["seconds"]
     while True:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         model.forecast(series, prediction_length=request["horizon"])
-        best = min(best, time.perf_counter() - began)
+        best, cpu = min(best, time.perf_counter() - began), min(cpu, time.process_time() - before)
         if time.monotonic() > end:
             break
-    print(json.dumps({"milliseconds": best * 1e3, "version": torch.__version__}), flush=True)
+    print(json.dumps({"milliseconds": best * 1e3, "cpuMilliseconds": cpu * 1e3, "version": torch.__version__}), flush=True)

@@ -2,7 +2,7 @@ import CKernels
 
 /// A recurrent cell over sequences, with weights packed once: for layers that are run often and not trained.
 ///
-/// Nothing is kept for a backward pass. Immutable, so that threads may share it.
+/// Immutable, so that threads may share it.
 public final class PackedRecurrent<Element: Real>: @unchecked Sendable {  // written by init only
   public let cell: RecurrentCell
   private let kernel: ck_cell
@@ -29,12 +29,9 @@ public final class PackedRecurrent<Element: Real>: @unchecked Sendable {  // wri
   /// aligned to 64 bytes.
   public func scratchCount(steps: Int, rows: Int) -> Int {
     withUnsafePointer(to: kernel) {
-      ck_tape(Element.kernelType, $0, projects(rows) ? steps : 1, rows)
+      ck_tape(Element.kernelType, $0, steps, rows)
     }
   }
-
-  /// With few rows it pays to multiply the inputs of many steps at once, though they then go through memory.
-  private func projects(_ rows: Int) -> Bool { rows < 6 }
 
   /// `h` and the memory cells, of which each begins `memory` numbers after the one before; rows of
   /// ``rowLength``.
@@ -78,7 +75,8 @@ public final class PackedRecurrent<Element: Real>: @unchecked Sendable {  // wri
     pass.h = UnsafeMutableRawPointer(h)
     (pass.h_time, pass.h_row) = (hTime, hRow)
     pass.tape = UnsafeMutableRawPointer(scratch)
-    pass.keep = projects(rows) ? 1 : 0
+    // As if for a backward pass: the inputs of many steps are then multiplied at once.
+    pass.keep = 1
     withUnsafePointer(to: kernel) { ck_forward(Element.kernelType, $0, packed.base, &pass) }
   }
 }

@@ -184,6 +184,14 @@ struct TiRexPretrainedTests {
       let series = SeriesValues(UnsafeBufferPointer(start: values.base, count: values.count))
       try forecaster.forecast([series], into: &q)
     }
+    let nothing = Buffer<Double>(self.values("nothing observed"))
+    withExtendedLifetime(nothing) {
+      let series = SeriesValues(UnsafeBufferPointer(start: nothing.base, count: nothing.count))
+      let error = #expect(throws: ForecasterError.self) {
+        try forecaster.forecast([series], into: &q)
+      }
+      #expect(error?.code == .badSeries)
+    }
     let raw = try forecast(["whole context"], horizon: 6, patchesAtOnce: 1)[0]
     for h in 0..<6 {
       let known = raw[(h * 9)..<(h * 9 + 9)].sorted()

@@ -49,6 +49,9 @@ package final class TiRexForecaster: SeriesForecaster {
   package func forecast(_ series: [SeriesValues], into quantiles: UnsafeMutablePointer<Double>)
     throws
   {
+    for one in series where one.values.suffix(model.contextLength).allSatisfy(\.isNaN) {
+      throw ForecasterError(.badSeries, "nothing was observed in the context")
+    }
     let Q = model.levels.count
     var raw = [Double](repeating: 0, count: series.count * horizon * Q)
     forecast(series.map(\.values), into: &raw)

@@ -229,15 +229,15 @@ package struct PatchOrigins<Element: Real>: Operation {
           let value = isWithin ? observed(end + distance * patch + step) : nil
           targets[first + step] = value.map { Element($0) } ?? .nan
         }
-        WindowFeatures.fillCandidates(
-          from, steps: (distance * patch)..<((distance + 1) * patch), end: end, from: 0,
-          usable: seasons, lag: { $1 * $2 }
-        ) { position in
+        func visible(_ position: Int) -> Double? {
           guard position >= 0, position < end,
             mask[(position + padding) / patch * batch + row] != 0
           else { return nil }
           return observed(position)
         }
+        WindowFeatures.fillCandidates(
+          from, steps: (distance * patch)..<((distance + 1) * patch), end: end, from: 0,
+          usable: seasons, lag: { $1 * $2 }, visible)
       }
     }
   }

@@ -30,14 +30,15 @@ package struct TiRexSize: Hashable, Sendable {
     self.quantiles = quantiles
   }
 
-  /// Operations of the matrix products of one patch of one series.
-  package var operations: Int {
-    let size = width / heads
-    let block = 2 * 4 * width * size + 3 * width * feedForward
+  /// Operations of the matrix products of `patches` patches of one series, of which results are wanted for the
+  /// last `wanted`.
+  package func operations(patches: Int, wanted: Int) -> Int {
     func end(_ inputs: Int, _ outputs: Int) -> Int {
       inputs * ends + ends * outputs + inputs * outputs
     }
-    return 2 * (end(2 * patch, width) + blocks * block + end(width, patch * quantiles))
+    let (cell, network) = (2 * 4 * width * width / heads, 3 * width * feedForward)
+    let recurrent = end(2 * patch, width) + blocks * cell + (blocks - 1) * network
+    return 2 * (patches * recurrent + wanted * (network + end(width, patch * quantiles)))
   }
 }
 
