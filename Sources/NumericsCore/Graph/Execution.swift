@@ -128,7 +128,11 @@ public final class Execution<Element: Real> {
   /// The steps in reverse order, from the gradients that were set.
   func runBackward() {
     base = arena
-    for index in steps.indices.reversed() where steps[index].runsBackward {
+    for index in steps.indices.reversed() {
+      if let units = plan.units, let early = units.early[index] {
+        unitExecution!.runEarly(early, index, rows: units.rows)
+      }
+      guard steps[index].runsBackward else { continue }
       for (place, count) in steps[index].clears {
         (base + place.offset).clear(count)
       }

@@ -122,9 +122,7 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
         }
       }
     }
-    let workspaces = units?.workspaces(lives).map { index, count in
-      (index, packer.add(count, units!.time(index)...units!.time(index)))
-    }
+    let requests = (units?.requests() ?? []).map { ($0, packer.add($0.count, $0.life)) }
     let offsets = packer.pack(alignment: 64 / MemoryLayout<Element>.stride)
     arenaCount = packer.total
 
@@ -177,15 +175,10 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
         },
         runsForward: lives.runsForward[index], runsBackward: runs)
     }
-    guard let units, let workspaces else {
-      self.steps = steps
-      self.units = nil
-      return
-    }
-    self.steps = units.sweep(steps)
-    self.units = units.makeSteps(
+    self.steps = units?.sweep(steps) ?? steps
+    self.units = units?.makeSteps(
       steps, graph, gradients: gradientPlace,
-      workspaces: Dictionary(uniqueKeysWithValues: workspaces.map { ($0, offsets[$1]) }))
+      memory: requests.map { (request: $0, offset: offsets[$1]) })
   }
 }
 

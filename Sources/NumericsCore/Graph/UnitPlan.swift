@@ -22,6 +22,9 @@ struct UnitAnalysis<Element: Real> {
     case direct(UnitForm)
     /// The same operation for one row, on copies of the unit's rows.
     case gathered(any Operation<Element>, runsForward: Bool)
+    /// As gathered, but for every row during the backward sweep: the gradients of all rows are kept, where
+    /// they are far smaller than what they are made of (sums over time for a vector).
+    case early(any Operation<Element>, runsForward: Bool)
   }
 
   let rows: Int
@@ -75,7 +78,15 @@ struct UnitAnalysis<Element: Real> {
         parts.append(.direct(form))
       } else {
         let one = single.operations[index].operation
-        parts.append(.gathered(one, runsForward: one.tapeCount > 0))
+        let runsForward = one.tapeCount > 0
+        func count(_ ids: [Int]) -> Int { ids.reduce(0) { $0 + graph.values[$1].shape.count } }
+        let read = step.inputs.indices.filter {
+          !isShared[step.inputs[$0]] && (runsForward || one.backwardReads(input: $0))
+        }
+        let kept = count(given) + count(read.map { step.inputs[$0] })
+        parts.append(
+          2 * rows * count(wanted) <= kept
+            ? .early(one, runsForward: runsForward) : .gathered(one, runsForward: runsForward))
       }
     }
     self.parts = parts
@@ -149,7 +160,7 @@ struct UnitAnalysis<Element: Real> {
 
   func keepsTape(_ index: Int) -> Bool {
     switch parts[index] {
-    case .none, .gathered: false
+    case .none, .gathered, .early: false
     case .shared: true
     case .direct(let form): form.readsTape
     }
@@ -187,17 +198,48 @@ struct UnitAnalysis<Element: Real> {
         }
         if one.backwardReadsOutputs, !runsForward { step.outputs.forEach(keepValue) }
         step.outputs.forEach(keepGradient)
+      case .early(_, let runsForward):
+        for id in step.inputs where runsForward {
+          let root = graph.root(id).id
+          guard let life = lives.value[root] else { continue }
+          lives.value[root] = life.lowerBound...max(life.upperBound, backward(index))
+        }
       }
     }
   }
 
-  /// Numbers that the parts need for themselves, by operation.
-  func workspaces(_ lives: Liveness<Element>) -> [(Int, Int)] {
-    parts.enumerated().compactMap { index, part in
+  /// When a step's backward runs.
+  private func backward(_ index: Int) -> Int { 2 * count - 1 - index }
+
+  /// Memory that a part needs for itself.
+  struct Request {
+    enum Purpose { case workspace, rows }
+    let index: Int
+    let purpose: Purpose
+    let count: Int
+    let life: ClosedRange<Int>
+  }
+
+  func requests() -> [Request] {
+    parts.enumerated().flatMap { index, part -> [Request] in
+      func workspace(_ count: Int, _ time: Int) -> Request {
+        Request(index: index, purpose: .workspace, count: count, life: time...time)
+      }
       switch part {
-      case .none, .shared: nil
-      case .direct(let form): form.scratchCount > 0 ? (index, form.scratchCount) : nil
-      case .gathered(let one, _): (index, Area(one, inputs: shapes(steps[index].inputs)).count)
+      case .none, .shared: return []
+      case .direct(let form):
+        return form.scratchCount > 0 ? [workspace(form.scratchCount, time(index))] : []
+      case .gathered(let one, _):
+        return [workspace(Area(one, inputs: shapes(steps[index].inputs)).count, time(index))]
+      case .early(let one, _):
+        let ids = steps[index].inputs
+        let area = Area(one, inputs: shapes(ids), keepsShared: ids.map { isShared[$0] })
+        return [
+          workspace(area.count, backward(index)),
+          Request(
+            index: index, purpose: .rows, count: rows * area.sharedCount,
+            life: backward(index)...3 * count),
+        ]
       }
     }
   }
@@ -213,8 +255,17 @@ struct UnitAnalysis<Element: Real> {
     private(set) var tape = 0
     private(set) var scratch = 0
     private(set) var count = 0
+    /// Gradients of operands without rows, together, and where each is in them.
+    private(set) var shared: [Int] = []
+    private(set) var sharedCount = 0
 
-    init(_ operation: any Operation<Element>, inputs shapes: [Shape]) {
+    init(
+      _ operation: any Operation<Element>, inputs shapes: [Shape], keepsShared: [Bool] = []
+    ) {
+      for (shape, isShared) in zip(shapes, keepsShared) {
+        shared.append(take(isShared ? shape.count : 0))
+      }
+      sharedCount = count
       inputs = shapes.map { take($0.count) }
       if !operation.gradientsAreSeparate { inputGradients = shapes.map { take($0.count) } }
       outputs = operation.outputs.map { take($0.count) }
@@ -239,7 +290,7 @@ struct UnitAnalysis<Element: Real> {
       switch parts[index] {
       case .none: break
       case .shared: step.runsBackward = false
-      case .direct, .gathered:
+      case .direct, .gathered, .early:
         guard steps[index].operation.gradientsAreSeparate else { break }
         for (slot, id) in steps[index].inputs.enumerated() where isShared[id] {
           step.inputGradients[slot] = nil
@@ -257,21 +308,24 @@ struct UnitAnalysis<Element: Real> {
   /// - Parameters:
   ///   - planned: all steps of the plan, with all gradients.
   ///   - gradients: where the gradient of a value is.
-  ///   - workspaces: where those of the operations are.
+  ///   - memory: offsets of what ``requests()`` asks for.
   func makeSteps(
     _ planned: [PlannedStep], _ graph: Graph<Element>, gradients: (Int) -> PlannedPlace?,
-    workspaces: [Int: Int]
+    memory: [(request: Request, offset: Int)]
   ) -> UnitSteps<Element> {
-    var result = UnitSteps<Element>(rows: rows)
+    var result = UnitSteps<Element>(rows: rows, count: count)
     var operations = steps.map(\.operation)
     var own = planned
+    func offset(_ index: Int, _ purpose: Request.Purpose) -> Int {
+      memory.first { $0.request.index == index && $0.request.purpose == purpose }?.offset ?? 0
+    }
     for index in steps.indices.reversed() {
       let step = steps[index]
       // Of what has no rows: sums, which begin at zero.
       let sums = zip(step.inputs, planned[index].inputGradients).map { id, gradient in
         isShared[id] ? gradient.map { (place: $0.place, adds: true) } : nil
       }
-      let workspace = workspaces[index] ?? 0
+      let workspace = offset(index, .workspace)
       switch parts[index] {
       case .none: continue
       case .shared:
@@ -284,36 +338,32 @@ struct UnitAnalysis<Element: Real> {
       case .gathered(let one, let runsForward):
         operations[index] = one
         let area = Area(one, inputs: shapes(step.inputs))
-        func place(_ offset: Int) -> PlannedPlace { PlannedPlace(offset: workspace + offset) }
-        var copies: [UnitSteps<Element>.Copy] = []
-        func copy(_ id: Int, from: PlannedPlace, to: PlannedPlace) {
-          copies.append(UnitSteps.Copy(from: from, to: to, layout: layouts[id]!))
-        }
-        for (slot, id) in step.inputs.enumerated() where !isShared[id] {
-          own[index].inputs[slot] = place(area.inputs[slot])
-          guard runsForward || one.backwardReads(input: slot) else { continue }
-          copy(id, from: planned[index].inputs[slot], to: own[index].inputs[slot])
-        }
-        for (slot, id) in step.outputs.enumerated() {
-          own[index].outputs[slot] = place(area.outputs[slot])
-          if one.backwardReadsOutputs, !runsForward, layouts[id] != nil {
-            copy(id, from: planned[index].outputs[slot], to: own[index].outputs[slot])
-          }
-          if let from = planned[index].outputGradients[slot] {
-            own[index].outputGradients[slot] = place(area.outputGradients[slot])
-            copy(id, from: from, to: place(area.outputGradients[slot]))
-          }
-        }
         own[index].inputGradients = sums
-        if !one.gradientsAreSeparate {
-          for (slot, id) in step.inputs.enumerated()
-          where !isShared[id] && planned[index].inputGradients[slot] != nil {
-            own[index].inputGradients[slot] = (place(area.inputGradients[slot]), false)
+        let copies = gather(&own[index], planned[index], index, one, runsForward, area, workspace)
+        result.steps.append(
+          .gathered(index, UnitSteps.Gathering(copies: copies, runsForward: runsForward)))
+      case .early(let one, let runsForward):
+        operations[index] = one
+        let area = Area(
+          one, inputs: shapes(step.inputs), keepsShared: step.inputs.map { isShared[$0] })
+        var parts: [UnitSteps<Element>.Part] = []
+        for (slot, sum) in sums.enumerated() {
+          own[index].inputGradients[slot] = sum.map { _ in
+            (PlannedPlace(offset: workspace + area.shared[slot]), false)
           }
+          guard let sum else { continue }
+          parts.append(
+            UnitSteps.Part(
+              offset: area.shared[slot], count: graph.values[step.inputs[slot]].shape.count,
+              to: sum.place))
         }
-        own[index].tape = place(area.tape)
-        own[index].scratch = place(area.scratch)
-        result.steps.append(.gathered(index, copies, runsForward: runsForward))
+        let copies = gather(&own[index], planned[index], index, one, runsForward, area, workspace)
+        let kept = UnitSteps<Element>.Kept(
+          place: PlannedPlace(offset: offset(index, .rows)), count: area.sharedCount, parts: parts)
+        result.early[index] = UnitSteps.Early(
+          gathering: UnitSteps.Gathering(copies: copies, runsForward: runsForward),
+          from: PlannedPlace(offset: workspace), kept: kept)
+        result.steps.append(.kept(kept))
       }
     }
     for (id, value) in graph.values.enumerated() where isShared[id] && value.isDifferentiable {
@@ -322,6 +372,41 @@ struct UnitAnalysis<Element: Real> {
     }
     (result.operations, result.places) = (operations, own)
     return result
+  }
+
+  /// Puts the operands of a step into its workspace; returns what is copied there for every row.
+  private func gather(
+    _ own: inout PlannedStep, _ planned: PlannedStep, _ index: Int, _ one: any Operation<Element>,
+    _ runsForward: Bool, _ area: Area, _ workspace: Int
+  ) -> [UnitSteps<Element>.Copy] {
+    let step = steps[index]
+    func place(_ offset: Int) -> PlannedPlace { PlannedPlace(offset: workspace + offset) }
+    var copies: [UnitSteps<Element>.Copy] = []
+    func copy(_ id: Int, from: PlannedPlace, to: PlannedPlace) {
+      copies.append(UnitSteps.Copy(from: from, to: to, layout: layouts[id]!))
+    }
+    for (slot, id) in step.inputs.enumerated() where !isShared[id] {
+      own.inputs[slot] = place(area.inputs[slot])
+      if runsForward || one.backwardReads(input: slot) {
+        copy(id, from: planned.inputs[slot], to: own.inputs[slot])
+      }
+      own.inputGradients[slot] =
+        one.gradientsAreSeparate || planned.inputGradients[slot] == nil
+        ? nil : (place(area.inputGradients[slot]), false)
+    }
+    for (slot, id) in step.outputs.enumerated() {
+      own.outputs[slot] = place(area.outputs[slot])
+      if one.backwardReadsOutputs, !runsForward, layouts[id] != nil {
+        copy(id, from: planned.outputs[slot], to: own.outputs[slot])
+      }
+      if let from = planned.outputGradients[slot] {
+        own.outputGradients[slot] = place(area.outputGradients[slot])
+        copy(id, from: from, to: place(area.outputGradients[slot]))
+      }
+    }
+    own.tape = place(area.tape)
+    own.scratch = place(area.scratch)
+    return copies
   }
 }
 
@@ -333,13 +418,39 @@ struct UnitSteps<Element: Real> {
     let to: PlannedPlace
     let layout: RowLayout
   }
+  /// An operation on one row after another.
+  struct Gathering {
+    let copies: [Copy]
+    let runsForward: Bool
+  }
+  /// A gradient among those that are kept for each row, and where it is to be added.
+  struct Part {
+    let offset: Int
+    let count: Int
+    let to: PlannedPlace
+  }
+  /// Gradients of all rows, `count` numbers for each.
+  struct Kept {
+    let place: PlannedPlace
+    let count: Int
+    let parts: [Part]
+  }
+  struct Early {
+    let gathering: Gathering
+    /// Where the gradients of one row come out.
+    let from: PlannedPlace
+    let kept: Kept
+  }
   enum Step {
     case shared(Int, runsForward: Bool)
     case direct(Int, RowLayout)
-    case gathered(Int, [Copy], runsForward: Bool)
+    case gathered(Int, Gathering)
+    case kept(Kept)
   }
 
   let rows: Int
+  /// What is done during the backward sweep, by operation.
+  var early: [Early?]
   /// In the order in which they are run.
   var steps: [Step] = []
   /// Gradients of what is computed from parameters.
@@ -348,7 +459,10 @@ struct UnitSteps<Element: Real> {
   var operations: [any Operation<Element>] = []
   var places: [PlannedStep] = []
 
-  init(rows: Int) { self.rows = rows }
+  init(rows: Int, count: Int) {
+    self.rows = rows
+    early = [Early?](repeating: nil, count: count)
+  }
 }
 
 extension Execution {
@@ -368,6 +482,7 @@ extension Execution {
       preconditionFailure("the plan is not for units")
     }
     let total = gradient.baseAddress!
+    execution.enter(self)
     // Gradients of parameters that cannot be left out land there, and are not looked at.
     backward(into: total, scale: scale)
     execution.enter(self)
@@ -391,21 +506,42 @@ extension Execution {
       case .direct(let index, let layout):
         plan.operations[index].addUnitGradient(
           UnitRows(range: range, rows: schedule.rows, layout: layout), context(index))
-      case .gathered(let index, let copies, let runsForward):
+      case .gathered(let index, let gathering):
+        for row in range { run(index, gathering, row: row, of: schedule.rows) }
+      case .kept(let kept):
         for row in range {
-          for copy in copies {
-            let inner = copy.layout.inner
-            var (from, to) = (pointer(copy.from) + row * inner, pointer(copy.to))
-            for _ in 0..<copy.layout.outer {
-              to.update(from: from, count: inner)
-              from += schedule.rows * inner
-              to += inner
-            }
+          let from = pointer(kept.place) + row * kept.count
+          for part in kept.parts {
+            Element.add(part.count, from + part.offset, to: gradientPointer(part.to))
           }
-          if runsForward { plan.operations[index].forward(context(index)) }
-          plan.operations[index].backward(context(index))
         }
       }
+    }
+  }
+
+  /// An operation on one row.
+  private func run(
+    _ index: Int, _ gathering: UnitSteps<Element>.Gathering, row: Int, of rows: Int
+  ) {
+    for copy in gathering.copies {
+      let inner = copy.layout.inner
+      var (from, to) = (pointer(copy.from) + row * inner, pointer(copy.to))
+      for _ in 0..<copy.layout.outer {
+        to.update(from: from, count: inner)
+        from += rows * inner
+        to += inner
+      }
+    }
+    if gathering.runsForward { plan.operations[index].forward(context(index)) }
+    plan.operations[index].backward(context(index))
+  }
+
+  /// What a step does for all rows when the sweep arrives at it.
+  func runEarly(_ early: UnitSteps<Element>.Early, _ index: Int, rows: Int) {
+    let (kept, from) = (pointer(early.kept.place), pointer(early.from))
+    for row in 0..<rows {
+      run(index, early.gathering, row: row, of: rows)
+      (kept + row * early.kept.count).update(from: from, count: early.kept.count)
     }
   }
 }

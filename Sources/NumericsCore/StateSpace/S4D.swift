@@ -60,6 +60,7 @@ struct S4DKernel<Element: Real>: Operation {
   var tapeCount: Int { withUnsafePointer(to: layer) { ck_s4d_tape(Element.kernelType, $0) } }
   var scratchCount: Int { withUnsafePointer(to: layer) { ck_s4d_scratch(Element.kernelType, $0) } }
   func backwardReads(input: Int) -> Bool { input < 4 }
+  var backwardRepeats: Bool { true }
 
   func forward(_ context: OperationContext<Element>) {
     withUnsafePointer(to: layer) {
