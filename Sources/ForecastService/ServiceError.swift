@@ -19,6 +19,11 @@ package struct ServiceError: Error, Sendable, CustomStringConvertible {
     case training = "training"
     case prediction = "prediction"
     case timeBudget = "time-budget"
+    /// A charge that a privacy budget cannot bear.
+    case privacyBudget = "privacy-budget"
+    case unknownBudget = "unknown-budget"
+    /// The ledger is not the one that this machine has seen, or what it has seen cannot be read.
+    case privacyWitness = "privacy-witness"
     case staleAttempt = "stale-attempt"
     case workerLost = "worker-lost"
     case databaseUnavailable = "database-unavailable"
@@ -47,11 +52,12 @@ package struct ServiceError: Error, Sendable, CustomStringConvertible {
 
   package var fault: Fault {
     switch code {
-    case .unknownJob, .unknownRun, .badArgument: .usage
+    case .unknownJob, .unknownRun, .unknownBudget, .badArgument: .usage
     case .query, .queryColumns, .noRows, .noUsableSeries, .tooManySeries, .training, .prediction,
       .timeBudget:
       .data
-    case .jobFile, .schemaNotReady: .configuration
+    case .jobFile, .schemaNotReady, .privacyWitness: .configuration
+    case .privacyBudget: .permission
     case .databaseUnavailable, .database, .staleAttempt, .workerLost: .database
     case .interrupted: .operatorAsked
     case .internalFault: .us

@@ -131,7 +131,8 @@ extension Cutoff {
     self = .at(date)
   }
 
-  private static func instant(_ text: String, in timeZone: TimeZone) -> Date? {
+  /// A date, a time in `timeZone`, or an instant with an offset; nil when it is none of them.
+  package static func instant(_ text: String, in timeZone: TimeZone) -> Date? {
     let pattern =
       /(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?/
     guard let match = text.wholeMatch(of: pattern) else { return nil }

@@ -3,17 +3,25 @@ import Foundation
 import Privacy
 import Terminal
 
-/// `forecastctl privacy`: what private training costs. Arithmetic alone, without a database.
+/// `forecastctl privacy`: the ledger of what was spent, and what private training costs. The
+/// calculations, `epsilon` and `calibrate`, need no database.
 struct PrivacyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "privacy",
-    abstract: "Compute the epsilon of private training, or the noise that an epsilon needs.",
+    abstract: "Privacy budgets and what was spent of them; the epsilon of private training.",
     discussion: """
-      Each step takes every record into its batch independently with probability --sampling-rate, clips \
+      The ledger (show, budget, plan) keeps what may be learned from private data in all. A charge is \
+      booked before anything is read and never given back.
+
+      The calculations (epsilon, calibrate) need no database. Each step takes every record into its batch independently with probability --sampling-rate, clips \
       contributions, and adds Gaussian noise of --noise-multiplier clipping norms to their sum. Data sets \
       are neighbours when one has one record more. Results are upper bounds.
       """,
-    subcommands: [Epsilon.self, Calibrate.self])
+    subcommands: [
+      PrivacyShow.self, PrivacyBudgetCommand.self, PrivacyPlanCommand.self, Epsilon.self,
+      Calibrate.self,
+    ],
+    defaultSubcommand: PrivacyShow.self)
 
   /// What both computations need to know of the training.
   struct Training: ParsableArguments {

@@ -22,7 +22,7 @@ struct ConstraintTests {
         #expect(tests.contains("\(match.1).sql"), "\(match.1) is not prepared by any test")
       }
     }
-    #expect(found >= 44)
+    #expect(found >= 53)
   }
 
   @Test(

@@ -58,6 +58,9 @@ struct SchemaTests {
       ListAttempts.sql, CountVerdicts.sql, ListEvents.sql, FindLineage.sql, ReadCurrent.sql,
       SteerRun.sql, CountDaemons.sql, DaemonPresence.sql, DescribeRun.sql, SetTimeZone.sql,
       BindCutoff.sql, DatabaseFacts.sql, MissingPrivileges.sql, JobZones.sql, ExpiredLeases.sql,
+      LockPrivacyBudgets.sql, FindPrivacyBudgets.sql, InsertPrivacyBudget.sql,
+      ListBudgetCharges.sql, InsertPrivacyCharge.sql, EnterPrivacyChargeState.sql, ListPrivacy.sql,
+      ListPrivacyCharges.sql, DescribePrivacy.sql,
     ])
   func prepares(sql: String) async throws {
     let service = try Service()
@@ -76,12 +79,15 @@ struct SchemaTests {
         return "\(error)".contains("permission denied")
       }
     }
-    for view in ["current", "long", "status", "lineage"] {
+    for view in ["current", "long", "status", "lineage", "privacy", "privacy_charges"] {
       try await service.database.execute("SET ROLE forecast_reader; SELECT * FROM forecast.\(view)")
     }
     try await service.database.execute(
       "SET ROLE forecast_reader; SELECT * FROM forecast.asof('j', 's', now())")
-    for table in ["job", "run", "forecast_point", "model_version"] {
+    for table in [
+      "job", "run", "forecast_point", "model_version", "privacy_budget", "privacy_charge",
+      "privacy_charge_state",
+    ] {
       #expect(try await refused("SELECT * FROM forecast.\(table)"), "\(table)")
     }
     #expect(try await refused("SELECT forecast.run_now('j')"))

@@ -1,0 +1,83 @@
+package import Foundation
+
+/// What a guarantee protects: what the sampler of a training draws and clips as one (docs/privacy.md, Units).
+package enum PrivacyUnit: String, Sendable, CaseIterable {
+  case series, block, window, observation
+}
+
+/// What may be spent on the data of one block of time; a row of `forecast.privacy_budget`.
+package struct PrivacyBudget: Sendable {
+  package let id: Int64
+  /// The same in every copy of the database.
+  package let key: UUID
+  package let account: String
+  package let unit: String
+  package let block: String
+  /// Time stamps of the data that the block covers, from the first up to before the second; nil: open.
+  package let blockFrom: Date?
+  package let blockUntil: Date?
+  package let epsilonLimit: EpsilonAmount
+  package let deltaLimit: Double
+  package let validFrom: Date
+  package let validUntil: Date?
+  package let isValid: Bool
+
+  /// `account mobility, block 2026`.
+  var label: String { "account \(account)" + (block == "all" ? "" : ", block \(block)") }
+}
+
+/// Which blocks of an account a run touches.
+package enum PrivacyScope: Sendable, Hashable {
+  /// These, by name. The caller vouches that the run reads nothing else.
+  case blocks([String])
+  /// All that overlap these time stamps of the data, from the first up to and including the last; nil: without an
+  /// end. Blocks must cover all of it: data that belong to no block have no budget.
+  case period(from: Date?, through: Date?)
+
+  /// Whatever the data hold.
+  package static let everything = PrivacyScope.period(from: nil, through: nil)
+
+  /// - Throws: `ServiceError.unknownBudget` when a block is missing.
+  func select(from budgets: [PrivacyBudget], account: String) throws -> [PrivacyBudget] {
+    switch self {
+    case .blocks(let names):
+      let chosen = budgets.filter { names.contains($0.block) }
+      if let missing = names.first(where: { name in !chosen.contains { $0.block == name } }) {
+        throw ServiceError(
+          .unknownBudget,
+          "privacy account \(account) has no block \(missing), only \(budgets.map(\.block).joined(separator: ", "))"
+        )
+      }
+      return chosen
+    case .period(let from, let through):
+      let first = from ?? .distantPast
+      let last = through ?? .distantFuture
+      let touched = budgets.filter {
+        ($0.blockFrom ?? .distantPast) <= last && ($0.blockUntil.map { $0 > first } ?? true)
+      }
+      // Side by side in time, so sorted by their beginnings they either join or leave a gap.
+      var covered = first
+      var isCovered = false
+      for budget in touched.sorted(by: {
+        ($0.blockFrom ?? .distantPast) < ($1.blockFrom ?? .distantPast)
+      }) {
+        guard (budget.blockFrom ?? .distantPast) <= covered else { break }
+        guard let end = budget.blockUntil else {
+          isCovered = true
+          break
+        }
+        covered = end
+        if end > last { isCovered = true }
+      }
+      guard isCovered else {
+        let gap =
+          covered == .distantPast ? "before the first block" : "at \(covered.formatted(.iso8601))"
+        throw ServiceError(
+          .unknownBudget,
+          "privacy account \(account) has no block for data \(gap): limit the data of the job to its blocks (\(budgets.map(\.block).joined(separator: ", "))), or open a block with `forecastctl privacy budget create`"
+        )
+      }
+      return touched
+    }
+  }
+}

@@ -1,0 +1,303 @@
+package import Foundation
+package import Postgres
+import Privacy
+
+// Statements on the privacy ledger. Charges are made in transactions that lock the attempt first (LockAttempt),
+// then the budgets of the account.
+
+/// The budgets of an account, locked to the end of the transaction.
+package struct LockPrivacyBudgets: PostgresStatement {
+  package static let name = "lock_privacy_budgets"
+  package static let sql = """
+    SELECT budget_id, budget_key, account, unit, block, block_from, block_until, epsilon_limit,
+           delta_limit, valid_from, valid_until,
+           clock_timestamp() >= valid_from AND (valid_until IS NULL OR clock_timestamp() < valid_until) AS valid
+    FROM forecast.lock_privacy_budgets($1)
+    """
+  package let account: String
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> PrivacyBudget { try PrivacyBudget(row) }
+}
+
+/// The budgets of an account, as they stand.
+package struct FindPrivacyBudgets: PostgresStatement {
+  package static let name = "find_privacy_budgets"
+  package static let sql = """
+    SELECT budget_id, budget_key, account, unit, block, block_from, block_until, epsilon_limit,
+           delta_limit, valid_from, valid_until,
+           now() >= valid_from AND (valid_until IS NULL OR now() < valid_until) AS valid
+    FROM forecast.privacy_budget WHERE account = $1 ORDER BY budget_id
+    """
+  package let account: String
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> PrivacyBudget { try PrivacyBudget(row) }
+}
+
+extension PrivacyBudget {
+  fileprivate init(_ row: PostgresRow) throws {
+    self.init(
+      id: try row.decode("budget_id"), key: try row.decode("budget_key"),
+      account: try row.decode("account"), unit: try row.decode("unit"),
+      block: try row.decode("block"), blockFrom: try row.decode("block_from"),
+      blockUntil: try row.decode("block_until"), epsilonLimit: try row.decode("epsilon_limit"),
+      deltaLimit: try row.decode("delta_limit"), validFrom: try row.decode("valid_from"),
+      validUntil: try row.decode("valid_until"), isValid: try row.decode("valid"))
+  }
+}
+
+/// Opens a budget; returns its number.
+package struct InsertPrivacyBudget: PostgresStatement {
+  package static let name = "insert_privacy_budget"
+  package static let sql = """
+    INSERT INTO forecast.privacy_budget (account, unit, block, block_from, block_until, epsilon_limit,
+      delta_limit, valid_from, valid_until, note)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9, $10)
+    RETURNING budget_id
+    """
+  package let account: String
+  package let unit: String
+  package let block: String
+  package let blockFrom: Date?
+  package let blockUntil: Date?
+  package let epsilonLimit: EpsilonAmount
+  package let deltaLimit: Double
+  package let validFrom: Date?
+  package let validUntil: Date?
+  package let note: String?
+  package var parameters: [any PostgresEncodable] {
+    [
+      account, unit, block, blockFrom, blockUntil, epsilonLimit, deltaLimit, validFrom, validUntil,
+      note,
+    ]
+  }
+  package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("budget_id") }
+}
+
+/// All charges of a budget in order, with what the next one is composed from.
+package struct ListBudgetCharges: PostgresStatement {
+  package struct Row: Sendable {
+    package let chargeID: Int64
+    package let number: Int
+    package let runID: Int64
+    package let token: UUID
+    package let purpose: String
+    package let mechanism: PrivacyMechanism
+    package let composed: EpsilonAmount
+    package let digest: [UInt8]
+    /// The attempt that began it; nil while nothing was read under it.
+    package let begunBy: UUID?
+  }
+
+  package static let name = "list_budget_charges"
+  package static let sql = """
+    SELECT c.charge_id, c.number, c.run_id, c.attempt_token, c.purpose, c.mechanism, c.sampling_rate,
+           c.noise_multiplier, c.steps, c.release_epsilon, c.added_delta, c.composed_epsilon, c.digest,
+           s.attempt_token AS begun_by
+    FROM forecast.privacy_charge c
+    LEFT JOIN forecast.privacy_charge_state s ON s.charge_id = c.charge_id AND s.state = 'begun'
+    WHERE c.budget_id = $1 ORDER BY c.number
+    """
+  package let budgetID: Int64
+  package var parameters: [any PostgresEncodable] { [budgetID] }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    let added: Double = try row.decode("added_delta")
+    let release: EpsilonAmount? = try row.decode("release_epsilon")
+    let mechanism: PrivacyMechanism
+    if let release {
+      mechanism = .release(epsilon: release, delta: added)
+    } else {
+      mechanism = try .training(
+        samplingRate: row.decode("sampling_rate"), noiseMultiplier: row.decode("noise_multiplier"),
+        steps: row.decode("steps"), addedDelta: added)
+    }
+    return Row(
+      chargeID: try row.decode("charge_id"), number: try row.decode("number"),
+      runID: try row.decode("run_id"), token: try row.decode("attempt_token"),
+      purpose: try row.decode("purpose"), mechanism: mechanism,
+      composed: try row.decode("composed_epsilon"), digest: try row.decode("digest"),
+      begunBy: try row.decode("begun_by"))
+  }
+}
+
+/// Books a charge; the budget is locked and the total composed.
+package struct InsertPrivacyCharge: PostgresStatement {
+  package struct Row: Sendable {
+    package let chargeID: Int64
+    package let digest: [UInt8]
+  }
+
+  package static let name = "insert_privacy_charge"
+  package static let sql = """
+    INSERT INTO forecast.privacy_charge (budget_id, number, run_id, attempt_token, purpose, mechanism,
+      sampling_rate, noise_multiplier, steps, release_epsilon, added_delta, delta, epsilon, composed_epsilon)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    RETURNING charge_id, digest
+    """
+  package let budgetID: Int64
+  package let number: Int
+  package let runID: Int64
+  package let token: UUID
+  package let purpose: String
+  package let mechanism: PrivacyMechanism
+  package let delta: Double
+  package let epsilon: EpsilonAmount
+  package let composed: EpsilonAmount
+  package var parameters: [any PostgresEncodable] {
+    var rate: Double?
+    var noise: Double?
+    var release: EpsilonAmount?
+    switch mechanism {
+    case .subsampledGaussian(let step, _, _):
+      (rate, noise) = (step.samplingRate, step.noiseMultiplier)
+    case .release(let epsilon, _): release = epsilon
+    }
+    return [
+      budgetID, Int32(number), runID, token, purpose, mechanism.name, rate, noise,
+      mechanism.steps.map(Int64.init), release, mechanism.addedDelta, delta, epsilon, composed,
+    ]
+  }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    Row(chargeID: try row.decode("charge_id"), digest: try row.decode("digest"))
+  }
+}
+
+/// Moves charges to their next state; one that is in it already by the same attempt stays. Returns the charges
+/// that are in that state by this attempt now.
+package struct EnterPrivacyChargeState: PostgresStatement {
+  package static let name = "enter_privacy_charge_state"
+  package static let sql = """
+    WITH entered AS (
+      INSERT INTO forecast.privacy_charge_state (charge_id, state, attempt_token, steps_taken)
+      SELECT u.charge_id, $2, $3, CASE WHEN c.steps IS NOT NULL THEN $4::bigint END
+      FROM unnest($1::bigint[]) AS u (charge_id)
+      JOIN forecast.privacy_charge c ON c.charge_id = u.charge_id
+      WHERE NOT EXISTS (SELECT FROM forecast.privacy_charge_state s
+                        WHERE s.charge_id = u.charge_id AND s.state = $2)
+      ORDER BY u.charge_id
+      RETURNING charge_id)
+    SELECT charge_id FROM entered
+    UNION ALL
+    SELECT charge_id FROM forecast.privacy_charge_state
+    WHERE charge_id = ANY ($1::bigint[]) AND state = $2 AND attempt_token = $3
+    """
+  package let chargeIDs: [Int64]
+  package let state: String
+  package let token: UUID
+  package let stepsTaken: Int?
+  package var parameters: [any PostgresEncodable] {
+    [chargeIDs, state, token, stepsTaken.map(Int64.init)]
+  }
+  package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("charge_id") }
+}
+
+/// One row per budget: what may be spent, what was, what is left.
+package struct ListPrivacy: PostgresStatement {
+  package struct Row: Sendable {
+    package let account: String
+    package let unit: String
+    package let block: String
+    package let blockFrom: Date?
+    package let blockUntil: Date?
+    package let limit: EpsilonAmount
+    package let spent: EpsilonAmount
+    package let left: EpsilonAmount
+    package let delta: Double
+    package let runs: Int64
+    package let charges: Int64
+    package let uncommitted: Int64
+    package let lastChargeAt: Date?
+    package let validFrom: Date
+    package let validUntil: Date?
+    package let isValid: Bool
+    package let note: String?
+    package let createdAt: Date
+    package let createdBy: String
+  }
+
+  package static let name = "list_privacy"
+  package static let sql = """
+    SELECT account, unit, block, block_from, block_until, epsilon_limit, epsilon_spent, epsilon_left, delta,
+           runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by
+    FROM forecast.privacy WHERE $1::text IS NULL OR account = $1
+    ORDER BY account, block_from NULLS FIRST, block
+    """
+  package let account: String?
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    Row(
+      account: try row.decode("account"), unit: try row.decode("unit"),
+      block: try row.decode("block"), blockFrom: try row.decode("block_from"),
+      blockUntil: try row.decode("block_until"), limit: try row.decode("epsilon_limit"),
+      spent: try row.decode("epsilon_spent"), left: try row.decode("epsilon_left"),
+      delta: try row.decode("delta"), runs: try row.decode("runs"),
+      charges: try row.decode("charges"), uncommitted: try row.decode("uncommitted"),
+      lastChargeAt: try row.decode("last_charge_at"), validFrom: try row.decode("valid_from"),
+      validUntil: try row.decode("valid_until"), isValid: try row.decode("valid"),
+      note: try row.decode("note"), createdAt: try row.decode("created_at"),
+      createdBy: try row.decode("created_by"))
+  }
+}
+
+/// Charges in the order they were made, of one account or of all.
+package struct ListPrivacyCharges: PostgresStatement {
+  package struct Row: Sendable {
+    package let account: String
+    package let unit: String
+    package let block: String
+    package let number: Int
+    package let job: String
+    package let runID: Int64
+    package let purpose: String
+    package let state: String
+    package let mechanism: String
+    package let samplingRate: Double?
+    package let noiseMultiplier: Double?
+    package let steps: Int64?
+    package let stepsTaken: Int64?
+    package let epsilon: EpsilonAmount
+    package let delta: Double
+    package let composed: EpsilonAmount
+    package let composedDelta: Double
+    package let reservedAt: Date
+    package let reservedBy: String
+    package let intact: Bool
+  }
+
+  package static let name = "list_privacy_charges"
+  package static let sql = """
+    SELECT account, unit, block, number, job, run_id, purpose, state, mechanism, sampling_rate, noise_multiplier,
+           steps, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at, reserved_by, intact
+    FROM forecast.privacy_charges WHERE $1::text IS NULL OR account = $1
+    ORDER BY account, block, number
+    """
+  package let account: String?
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    Row(
+      account: try row.decode("account"), unit: try row.decode("unit"),
+      block: try row.decode("block"), number: try row.decode("number"), job: try row.decode("job"),
+      runID: try row.decode("run_id"), purpose: try row.decode("purpose"),
+      state: try row.decode("state"), mechanism: try row.decode("mechanism"),
+      samplingRate: try row.decode("sampling_rate"),
+      noiseMultiplier: try row.decode("noise_multiplier"), steps: try row.decode("steps"),
+      stepsTaken: try row.decode("steps_taken"), epsilon: try row.decode("epsilon"),
+      delta: try row.decode("delta"), composed: try row.decode("composed_epsilon"),
+      composedDelta: try row.decode("composed_delta"), reservedAt: try row.decode("reserved_at"),
+      reservedBy: try row.decode("reserved_by"), intact: try row.decode("intact"))
+  }
+}
+
+/// Budgets and charges of an account, or of all, as one JSON object.
+package struct DescribePrivacy: PostgresStatement {
+  package static let name = "describe_privacy"
+  package static let sql = """
+    SELECT jsonb_build_object(
+      'budgets', (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.account, p.block_from NULLS FIRST, p.block), '[]')
+                  FROM forecast.privacy p WHERE $1::text IS NULL OR p.account = $1),
+      'charges', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.account, c.block, c.number), '[]')
+                  FROM forecast.privacy_charges c WHERE $1::text IS NULL OR c.account = $1))::text AS json
+    """
+  package let account: String?
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("json") }
+}

@@ -1,0 +1,290 @@
+import ArgumentParser
+import ForecastService
+import Foundation
+import Terminal
+
+// The commands on the privacy ledger.
+
+/// `forecastctl privacy [show] [ACCOUNT]`.
+struct PrivacyShow: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show",
+    abstract: "What was spent, by which run, and what is left.",
+    discussion: """
+      All charges count: reserved (nothing was read), begun (data may have been read, also by an attempt \
+      that failed), committed (published). json is one object with budgets and charges; jsonl and csv \
+      are the charges.
+      """)
+  @Argument(help: "Only this account.") var account: String?
+  @OptionGroup var database: DatabaseOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() async throws {
+    try await database.withSession { session in
+      let console = Console.current
+      let statement = try await PrivacyLedger(pool: session.pool).statement(account: account)
+      switch output.output {
+      case .json: console.out(statement.json + "\n")
+      case .jsonl, .csv:
+        console.show(PrivacyTables.charges(statement.charges), as: output.output)
+      case .table:
+        console.show(PrivacyTables.budgets(statement.budgets), as: .table)
+        guard !statement.budgets.isEmpty else { return }
+        console.out("\ncharges\n")
+        console.show(PrivacyTables.charges(statement.charges), as: .table)
+        if let broken = statement.charges.first(where: { !$0.intact }) {
+          console.say(
+            "charge \(broken.number) of \(broken.account), block \(broken.block), does not follow from those before it: rows were altered or removed by someone with the rights of the database's owner",
+            .bad)
+        }
+      }
+    }
+  }
+}
+
+/// `forecastctl privacy budget`.
+struct PrivacyBudgetCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "budget", abstract: "Open and list privacy budgets.",
+    subcommands: [Create.self, List.self], defaultSubcommand: List.self)
+
+  struct Create: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Open an account, or another block of time of it; for operators.",
+      discussion: """
+        A budget is never changed, refreshed or deleted. What two accounts over the same data allow adds \
+        up, and so does what a unit has in several blocks.
+        """)
+    @Argument(help: "Name of the account: one set of private data.") var account: String
+    @Option(
+      help: "What is protected: series, block, window or observation.",
+      completion: .list(PrivacyUnit.allCases.map(\.rawValue)),
+      transform: { name in
+        guard let unit = PrivacyUnit(rawValue: name) else {
+          throw ValidationError(
+            "the unit is '\(name)', expected \(PrivacyUnit.allCases.map(\.rawValue).joined(separator: ", "))"
+          )
+        }
+        return unit
+      })
+    var unit: PrivacyUnit
+    @Option(
+      help: ArgumentHelp("What all charges together may come to.", valueName: "e"),
+      transform: { text in
+        guard let amount = EpsilonAmount(text) else {
+          throw ValidationError(
+            "epsilon is '\(text)', expected a number such as 2.5, with twelve decimals at most")
+        }
+        return amount
+      })
+    var epsilon: EpsilonAmount
+    @Option(
+      help: ArgumentHelp(
+        "Probability with which that may fail to hold: well below one over the number of units.",
+        valueName: "d"))
+    var delta: Double
+    @Option(help: "Name of the block of time.") var block = "all"
+    @Option(help: ArgumentHelp("The block's data begin here. Default: open.", valueName: "time"))
+    var blockFrom: String?
+    @Option(
+      help: ArgumentHelp("The block's data end before this. Default: open.", valueName: "time"))
+    var blockUntil: String?
+    @Option(help: ArgumentHelp("Charges are admitted from here. Default: now.", valueName: "time"))
+    var validFrom: String?
+    @Option(
+      help: ArgumentHelp("Charges are refused from here. Default: open.", valueName: "time"))
+    var validUntil: String?
+    @Option(help: "Why, or who decided.") var note: String?
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let from = try Instants.read(blockFrom, "--block-from")
+      let until = try Instants.read(blockUntil, "--block-until")
+      let validFrom = try Instants.read(validFrom, "--valid-from")
+      let validUntil = try Instants.read(validUntil, "--valid-until")
+      try await database.withSession { session in
+        let ledger = PrivacyLedger(pool: session.pool)
+        try await ledger.open(
+          account: account, unit: unit, block: block, blockFrom: from, blockUntil: until,
+          epsilon: epsilon, delta: delta, validFrom: validFrom, validUntil: validUntil, note: note)
+        let statement = try await ledger.statement(account: account)
+        Console.current.show(PrivacyTables.budgets(statement.budgets), as: output.output)
+      }
+    }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "All budgets with what was spent and what is left.")
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      try await database.withSession { session in
+        let statement = try await PrivacyLedger(pool: session.pool).statement(account: nil)
+        Console.current.show(PrivacyTables.budgets(statement.budgets), as: output.output)
+      }
+    }
+  }
+}
+
+/// `forecastctl privacy plan`.
+struct PrivacyPlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "How many refits an account still bears, and the noise that would last.",
+    discussion: """
+      The first refit is now (or --from), one follows each period, the last is before --until. All that \
+      was spent so far is composed with them. Nothing is charged.
+      """)
+  @Argument(help: "Name of the account.") var account: String
+  @Option(help: "Time between refits, such as '7 days'.") var every: String
+  @Option(help: ArgumentHelp("The end of the plan, as a date or a time in UTC.", valueName: "time"))
+  var until: String
+  @Option(help: ArgumentHelp("The first refit. Default: now.", valueName: "time")) var from: String?
+  @Option(help: ArgumentHelp("Probability that a unit is in a batch.", valueName: "q"))
+  var samplingRate: Double
+  @Option(
+    help: ArgumentHelp("Standard deviation of the noise, in clipping norms.", valueName: "s"))
+  var noiseMultiplier: Double
+  @Option(help: ArgumentHelp("Steps of one refit.", valueName: "n")) var steps: Int
+  @Option(help: "Only this block of time; may be repeated.") var block: [String] = []
+  @OptionGroup var database: DatabaseOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() async throws {
+    guard let every = TimeSpan(every) else {
+      throw ServiceError(
+        .badArgument, "--every \"\(every)\": expected \(TimeSpan.expected)")
+    }
+    guard let until = try Instants.read(until, "--until") else { return }
+    let schedule = try PrivacyPlan.Schedule(
+      every: every, from: try Instants.read(from, "--from") ?? Date(), until: until)
+    try await database.withSession { session in
+      let plans = try await PrivacyLedger(pool: session.pool).plan(
+        account: account, blocks: block, samplingRate: samplingRate,
+        noiseMultiplier: noiseMultiplier, steps: steps, schedule: schedule)
+      Console.current.show(
+        PrivacyTables.plans(plans, noiseMultiplier: noiseMultiplier), as: output.output)
+    }
+  }
+}
+
+/// Instants on the command line: UTC unless they have an offset.
+private enum Instants {
+  static func read(_ text: String?, _ option: String) throws -> Date? {
+    guard let text else { return nil }
+    guard let date = Cutoff.instant(text, in: .gmt) else {
+      throw ServiceError(
+        .badArgument,
+        "\(option) \"\(text)\": expected a date (2026-12-31), a time in UTC (\"2026-12-31 23:59\") or an instant (2026-12-31T23:59:00+01:00)"
+      )
+    }
+    return date
+  }
+}
+
+private enum PrivacyTables {
+  private static func amount(_ amount: EpsilonAmount?, _ role: Role? = nil) -> Cell {
+    small(amount?.value, role)
+  }
+
+  /// With as many decimals as show two digits of a small number, four at least.
+  private static func small(_ value: Double?, _ role: Role? = nil) -> Cell {
+    guard let value, value > 0 else { return .real(value, digits: 4, role) }
+    return .real(value, digits: min(20, max(4, Int(-log10(value)) + 2)), role)
+  }
+
+  /// A delta or a rate.
+  private static func fraction(_ value: Double?) -> Cell {
+    guard let value, value > 0 else { return .real(value) }
+    return .real(value, digits: min(20, max(2, Int(-log10(value)) + 2)))
+  }
+
+  static func budgets(_ rows: [ListPrivacy.Row]) -> Table {
+    var table = Table(
+      [
+        Column("account", priority: .essential), Column("unit"), Column("block"),
+        Column("epsilon_limit", title: "limit", priority: .essential),
+        Column("epsilon_spent", title: "spent", priority: .essential),
+        Column("epsilon_left", title: "left", priority: .essential), Column("delta"),
+        Column("runs"), Column("charges", priority: .low), Column("uncommitted", priority: .low),
+        Column("last_charge_at", title: "last charge"),
+        Column("block_from", priority: .low), Column("block_until", priority: .low),
+        Column("valid_from", priority: .extra), Column("valid_until"),
+        Column("valid", priority: .extra), Column("note", priority: .low),
+        Column("created_at", priority: .extra), Column("created_by", priority: .extra),
+      ], emptyMessage: "no privacy budget yet: `forecastctl privacy budget create`")
+    for row in rows {
+      table.append([
+        .text(row.account), .text(row.unit), .text(row.block), amount(row.limit),
+        amount(row.spent), amount(row.left, row.left == .zero ? .bad : nil), fraction(row.delta),
+        .integer(row.runs), .integer(row.charges), .integer(row.uncommitted),
+        .date(row.lastChargeAt), .date(row.blockFrom, .stamp(.minute)),
+        .date(row.blockUntil, .stamp(.minute)), .date(row.validFrom, .stamp(.minute)),
+        .date(row.validUntil, .stamp(.minute), row.isValid ? nil : .warn), .boolean(row.isValid),
+        .text(row.note), .date(row.createdAt), .text(row.createdBy),
+      ])
+    }
+    return table
+  }
+
+  static func charges(_ rows: [ListPrivacyCharges.Row]) -> Table {
+    var table = Table(
+      [
+        Column("account", priority: .essential), Column("unit", priority: .extra),
+        Column("block"), Column("number", title: "no", priority: .essential),
+        Column("job"), Column("run", priority: .essential), Column("purpose", priority: .low),
+        Column("state", priority: .essential), Column("reserved_at", title: "when"),
+        Column("mechanism", priority: .extra), Column("sampling_rate", title: "rate"),
+        Column("noise_multiplier", title: "noise"), Column("steps"),
+        Column("steps_taken", title: "taken", priority: .low),
+        Column("epsilon", title: "alone"), Column("delta", priority: .low),
+        Column("composed_epsilon", title: "total", priority: .essential),
+        Column("composed_delta", priority: .extra), Column("reserved_by", priority: .extra),
+        Column("intact", priority: .extra),
+      ], emptyMessage: "nothing was spent")
+    for row in rows {
+      let role: Role =
+        switch row.state {
+        case "committed": .ok
+        case "begun": .accent
+        default: .dim
+        }
+      table.append([
+        .text(row.account), .text(row.unit), .text(row.block), .integer(row.number),
+        .text(row.job), .integer(row.runID), .text(row.purpose), .text(row.state, role),
+        .date(row.reservedAt), .text(row.mechanism), fraction(row.samplingRate),
+        .real(row.noiseMultiplier, digits: 3), .integer(row.steps), .integer(row.stepsTaken),
+        amount(row.epsilon), fraction(row.delta), amount(row.composed),
+        fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.intact),
+      ])
+    }
+    return table
+  }
+
+  static func plans(_ plans: [PrivacyPlan], noiseMultiplier: Double) -> Table {
+    var table = Table([
+      Column("account", priority: .essential), Column("block"),
+      Column("refits_wanted", title: "wanted", priority: .essential),
+      Column("refits_fitting", title: "fit", priority: .essential),
+      Column("refused_at", title: "first refused"),
+      Column("epsilon_spent", title: "spent now"),
+      Column("epsilon_after", title: "spent after", priority: .essential),
+      Column("epsilon_limit", title: "limit"), Column("delta", priority: .low),
+      Column("noise_multiplier", title: "noise"),
+      Column("lasting_noise_multiplier", title: "noise that lasts", priority: .essential),
+    ])
+    for plan in plans {
+      table.append([
+        .text(plan.budget.account), .text(plan.budget.block), .integer(plan.wanted),
+        .integer(plan.fitting, plan.fitting < plan.wanted ? .warn : .ok),
+        .date(plan.refusedAt, .stamp(.minute)), amount(plan.spent), amount(plan.spentAfter),
+        amount(plan.budget.epsilonLimit), fraction(plan.budget.deltaLimit),
+        .real(noiseMultiplier, digits: 3), .real(plan.lastingNoiseMultiplier, digits: 4),
+      ])
+    }
+    return table
+  }
+}
