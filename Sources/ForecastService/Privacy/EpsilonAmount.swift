@@ -39,8 +39,12 @@ package struct EpsilonAmount: Sendable, Hashable, Comparable, CustomStringConver
   }
 
   package static func < (left: Self, right: Self) -> Bool { left.quanta < right.quanta }
-  package static func + (left: Self, right: Self) -> Self { Self(quanta: left.quanta + right.quanta) }
-  package static func - (left: Self, right: Self) -> Self { Self(quanta: left.quanta - right.quanta) }
+  package static func + (left: Self, right: Self) -> Self {
+    Self(quanta: left.quanta + right.quanta)
+  }
+  package static func - (left: Self, right: Self) -> Self {
+    Self(quanta: left.quanta - right.quanta)
+  }
 
   /// The nearest double, for printing and for estimates.
   package var value: Double { Double(quanta) / 1e12 }

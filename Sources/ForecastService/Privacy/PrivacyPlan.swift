@@ -29,7 +29,8 @@ package struct PrivacyPlan: Sendable {
       guard until > from else {
         throw ServiceError(
           .badArgument,
-          "the plan ends \(until.formatted(.iso8601)), which is not after \(from.formatted(.iso8601))")
+          "the plan ends \(until.formatted(.iso8601)), which is not after \(from.formatted(.iso8601))"
+        )
       }
       self.every = every
       self.from = from
