@@ -131,6 +131,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   other forecast.privacy_budget;
 BEGIN
+  IF NEW.block_from >= NEW.block_until THEN
+    RETURN NEW; -- the table's own constraint refuses it
+  END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
   FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account ORDER BY b.budget_id LOOP
     IF other.unit <> NEW.unit THEN

@@ -13,6 +13,125 @@ COMMENT ON SCHEMA forecast IS 'Forecasts beside the data. Read forecast.current,
 
 
 --
+-- Name: admit_privacy_budget(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.admit_privacy_budget() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  other forecast.privacy_budget;
+BEGIN
+  IF NEW.block_from >= NEW.block_until THEN
+    RETURN NEW; -- the table's own constraint refuses it
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
+  FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account ORDER BY b.budget_id LOOP
+    IF other.unit <> NEW.unit THEN
+      RAISE EXCEPTION 'account "%" protects the unit %, a block of it cannot protect %', NEW.account, other.unit, NEW.unit
+        USING ERRCODE = 'check_violation', HINT = 'Open another account.';
+    ELSIF other.block <> NEW.block AND tstzrange(other.block_from, other.block_until) && tstzrange(NEW.block_from, NEW.block_until) THEN
+      RAISE EXCEPTION 'block "%" overlaps block "%" of account "%"', NEW.block, other.block, NEW.account
+        USING ERRCODE = 'exclusion_violation', HINT = 'Blocks of an account lie side by side in the time of the data.';
+    END IF;
+  END LOOP;
+  NEW.created_at := clock_timestamp();
+  NEW.created_by := session_user;
+  RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: FUNCTION admit_privacy_budget(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.admit_privacy_budget() IS 'Trigger that keeps the blocks of an account apart and of one unit.';
+
+
+--
+-- Name: admit_privacy_charge(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.admit_privacy_charge() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  budget forecast.privacy_budget;
+  previous forecast.privacy_charge;
+BEGIN
+  SELECT b.* INTO budget FROM forecast.privacy_budget b WHERE b.budget_id = NEW.budget_id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no budget %', NEW.budget_id USING ERRCODE = 'foreign_key_violation';
+  END IF;
+  NEW.reserved_at := clock_timestamp();
+  NEW.reserved_by := session_user;
+  SELECT c.* INTO previous FROM forecast.privacy_charge c WHERE c.budget_id = NEW.budget_id ORDER BY c.number DESC LIMIT 1;
+  IF NEW.number <> coalesce(previous.number, 0) + 1 THEN
+    RAISE EXCEPTION 'the next charge of account "%" is number %, not %', budget.account, coalesce(previous.number, 0) + 1, NEW.number
+      USING ERRCODE = 'restrict_violation', HINT = 'Lock the budget, then compose.';
+  ELSIF NEW.composed_epsilon <= coalesce(previous.composed_epsilon, 0) THEN
+    RAISE EXCEPTION 'account "%" has spent % already: no charge brings it to %', budget.account, previous.composed_epsilon, NEW.composed_epsilon
+      USING ERRCODE = 'restrict_violation';
+  ELSIF NEW.composed_epsilon > budget.epsilon_limit THEN
+    RAISE EXCEPTION 'account "%" would be overdrawn: % of %', budget.account, NEW.composed_epsilon, budget.epsilon_limit
+      USING ERRCODE = 'restrict_violation';
+  ELSIF NEW.reserved_at < budget.valid_from OR NEW.reserved_at >= budget.valid_until THEN
+    RAISE EXCEPTION 'account "%", block "%" is valid from % until %', budget.account, budget.block, budget.valid_from, coalesce(budget.valid_until, 'infinity')
+      USING ERRCODE = 'restrict_violation';
+  ELSIF NOT EXISTS (SELECT FROM forecast.attempt a JOIN forecast.task t ON t.task_id = a.task_id
+                    WHERE a.token = NEW.attempt_token AND a.outcome = 'running' AND t.run_id = NEW.run_id) THEN
+    RAISE EXCEPTION 'run % has no such running attempt', NEW.run_id USING ERRCODE = 'restrict_violation';
+  END IF;
+  NEW.digest := forecast.privacy_charge_digest(previous.digest, budget.budget_key, NEW);
+  RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: FUNCTION admit_privacy_charge(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.admit_privacy_charge() IS 'Trigger that keeps a budget from being overdrawn or lowered, whatever the program computed: charges are numbered, totals rise and stay within the limit.';
+
+
+--
+-- Name: admit_privacy_charge_state(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.admit_privacy_charge_state() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  NEW.entered_at := clock_timestamp();
+  IF NOT EXISTS (SELECT FROM forecast.privacy_charge c
+                 JOIN forecast.task t ON t.run_id = c.run_id
+                 JOIN forecast.attempt a ON a.task_id = t.task_id AND a.token = NEW.attempt_token AND a.outcome = 'running'
+                 WHERE c.charge_id = NEW.charge_id) THEN
+    RAISE EXCEPTION 'only a running attempt of the run of charge % may use it', NEW.charge_id
+      USING ERRCODE = 'restrict_violation';
+  ELSIF NEW.state = 'committed' AND NOT EXISTS (
+      SELECT FROM forecast.privacy_charge_state s
+      WHERE s.charge_id = NEW.charge_id AND s.state = 'begun' AND s.attempt_token = NEW.attempt_token) THEN
+    RAISE EXCEPTION 'charge % was not begun by this attempt', NEW.charge_id USING ERRCODE = 'restrict_violation';
+  END IF;
+  RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: FUNCTION admit_privacy_charge_state(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.admit_privacy_charge_state() IS 'Trigger that lets only the attempt that holds a charge begin and commit it.';
+
+
+--
 -- Name: asof(text, text, timestamp with time zone); Type: FUNCTION; Schema: forecast; Owner: -
 --
 
@@ -145,6 +264,165 @@ $$;
 COMMENT ON FUNCTION forecast.ensure_partition(at timestamp with time zone) IS 'Makes sure that the monthly partition of forecast_point (UTC months) for an instant exists; returns its name.';
 
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: privacy_budget; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.privacy_budget (
+    budget_id bigint NOT NULL,
+    budget_key uuid DEFAULT gen_random_uuid() NOT NULL,
+    account text NOT NULL,
+    unit text NOT NULL,
+    block text DEFAULT 'all'::text NOT NULL,
+    block_from timestamp with time zone,
+    block_until timestamp with time zone,
+    epsilon_limit numeric(30,12) NOT NULL,
+    delta_limit double precision NOT NULL,
+    valid_from timestamp with time zone DEFAULT now() NOT NULL,
+    valid_until timestamp with time zone,
+    note text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT privacy_budget_account_check CHECK ((account ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT privacy_budget_block_check CHECK ((block ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT privacy_budget_block_has_length CHECK ((block_from < block_until)),
+    CONSTRAINT privacy_budget_delta_limit_check CHECK (((delta_limit > (0)::double precision) AND (delta_limit < (1)::double precision))),
+    CONSTRAINT privacy_budget_epsilon_limit_check CHECK (((epsilon_limit > (0)::numeric) AND (epsilon_limit < '1000000000000000'::numeric))),
+    CONSTRAINT privacy_budget_note_check CHECK ((note <> ''::text)),
+    CONSTRAINT privacy_budget_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text, 'observation'::text]))),
+    CONSTRAINT privacy_budget_valid_for_a_time CHECK ((valid_from < valid_until))
+);
+
+
+--
+-- Name: TABLE privacy_budget; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.privacy_budget IS 'What may be spent: one row per account and block of time of the data. Rows are never changed or deleted: to give more is to open another account, and what two accounts over the same data allow adds up.';
+
+
+--
+-- Name: COLUMN privacy_budget.budget_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.budget_id IS 'Surrogate key; budgets are locked in its order.';
+
+
+--
+-- Name: COLUMN privacy_budget.budget_key; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.budget_key IS 'The same budget in every copy of the database: records kept outside of it name this.';
+
+
+--
+-- Name: COLUMN privacy_budget.account; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.account IS 'Name that a job gives: one set of private data and one promise about it.';
+
+
+--
+-- Name: COLUMN privacy_budget.unit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), a window, or one observation. Equal in all blocks of an account; a run that samples another unit is refused.';
+
+
+--
+-- Name: COLUMN privacy_budget.block; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.block IS 'Name of the block of time. The promise holds for what a unit has within the block: who is in several blocks is covered by several budgets, which add up.';
+
+
+--
+-- Name: COLUMN privacy_budget.block_from; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.block_from IS 'Time stamps of the data from here on belong to the block; NULL: from the beginning.';
+
+
+--
+-- Name: COLUMN privacy_budget.block_until; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.block_until IS 'Time stamps of the data before this belong to the block; NULL: without an end. Blocks of an account do not overlap.';
+
+
+--
+-- Name: COLUMN privacy_budget.epsilon_limit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.epsilon_limit IS 'What all charges composed may come to.';
+
+
+--
+-- Name: COLUMN privacy_budget.delta_limit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.delta_limit IS 'The probability with which that may fail to hold: composed epsilon is taken at it.';
+
+
+--
+-- Name: COLUMN privacy_budget.valid_from; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.valid_from IS 'No charge is admitted earlier.';
+
+
+--
+-- Name: COLUMN privacy_budget.valid_until; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.valid_until IS 'No charge is admitted from here on; NULL: without an end. Nothing is refreshed at an end.';
+
+
+--
+-- Name: COLUMN privacy_budget.note; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.note IS 'Why the budget is what it is, or who decided; NULL when nothing was said.';
+
+
+--
+-- Name: COLUMN privacy_budget.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.created_at IS 'When it was made.';
+
+
+--
+-- Name: COLUMN privacy_budget.created_by; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.created_by IS 'The database user who made it.';
+
+
+--
+-- Name: lock_privacy_budgets(text); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.lock_privacy_budgets(account text) RETURNS SETOF forecast.privacy_budget
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  SELECT b.* FROM forecast.privacy_budget b WHERE b.account = lock_privacy_budgets.account
+  ORDER BY b.budget_id FOR NO KEY UPDATE
+$$;
+
+
+--
+-- Name: FUNCTION lock_privacy_budgets(account text); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.lock_privacy_budgets(account text) IS 'The budgets of an account, locked to the end of the transaction: charges are admitted one after the other.';
+
+
 --
 -- Name: pause(text); Type: FUNCTION; Schema: forecast; Owner: -
 --
@@ -167,6 +445,202 @@ $$;
 --
 
 COMMENT ON FUNCTION forecast.pause(job text) IS 'Stops the schedule of a job; due instants are recorded as skipped-paused. Runs asked for by hand still run.';
+
+
+--
+-- Name: privacy_charge; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.privacy_charge (
+    charge_id bigint NOT NULL,
+    budget_id bigint NOT NULL,
+    number integer NOT NULL,
+    run_id bigint NOT NULL,
+    attempt_token uuid NOT NULL,
+    purpose text NOT NULL,
+    mechanism text NOT NULL,
+    sampling_rate double precision,
+    noise_multiplier double precision,
+    steps bigint,
+    release_epsilon numeric(30,12),
+    added_delta double precision NOT NULL,
+    delta double precision NOT NULL,
+    epsilon numeric(30,12) NOT NULL,
+    composed_epsilon numeric(30,12) NOT NULL,
+    reserved_at timestamp with time zone NOT NULL,
+    reserved_by text NOT NULL,
+    digest bytea NOT NULL,
+    CONSTRAINT privacy_charge_added_delta_check CHECK (((added_delta >= (0)::double precision) AND (added_delta < (1)::double precision))),
+    CONSTRAINT privacy_charge_composed_epsilon_check CHECK (((composed_epsilon > (0)::numeric) AND (composed_epsilon < '1000000000000000'::numeric))),
+    CONSTRAINT privacy_charge_delta_check CHECK (((delta > (0)::double precision) AND (delta < (1)::double precision))),
+    CONSTRAINT privacy_charge_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT privacy_charge_epsilon_check CHECK (((epsilon > (0)::numeric) AND (epsilon < '1000000000000000'::numeric))),
+    CONSTRAINT privacy_charge_mechanism_known CHECK ((mechanism = ANY (ARRAY['subsampled-gaussian'::text, 'release'::text]))),
+    CONSTRAINT privacy_charge_number_check CHECK ((number >= 1)),
+    CONSTRAINT privacy_charge_parameters_fit CHECK (
+CASE mechanism
+    WHEN 'subsampled-gaussian'::text THEN ((num_nulls(sampling_rate, noise_multiplier, steps) = 0) AND (release_epsilon IS NULL) AND (sampling_rate > (0)::double precision) AND (sampling_rate <= (1)::double precision) AND (noise_multiplier > (0)::double precision) AND (noise_multiplier < 'Infinity'::double precision) AND ((steps >= 1) AND (steps <= '1000000000000'::bigint)))
+    ELSE ((release_epsilon > (0)::numeric) AND (release_epsilon < '1000000000000000'::numeric) AND (num_nonnulls(sampling_rate, noise_multiplier, steps) = 0))
+END),
+    CONSTRAINT privacy_charge_purpose_check CHECK ((purpose ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+);
+
+
+--
+-- Name: TABLE privacy_charge; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.privacy_charge IS 'What was spent: a row is a reservation, made before the first private read and never taken back. Append-only; what became of it is in privacy_charge_state.';
+
+
+--
+-- Name: COLUMN privacy_charge.charge_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.charge_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN privacy_charge.budget_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.budget_id IS 'The budget it is spent from.';
+
+
+--
+-- Name: COLUMN privacy_charge.number; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.number IS '1, 2, 3, ... within the budget, without gaps.';
+
+
+--
+-- Name: COLUMN privacy_charge.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.run_id IS 'The run that reserved it.';
+
+
+--
+-- Name: COLUMN privacy_charge.attempt_token; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.attempt_token IS 'The attempt that reserved it.';
+
+
+--
+-- Name: COLUMN privacy_charge.purpose; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.purpose IS 'What for, such as fit; one charge per attempt and purpose.';
+
+
+--
+-- Name: COLUMN privacy_charge.mechanism; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.mechanism IS 'subsampled-gaussian: steps with Poisson sampling, contributions clipped, normal noise on their sum. release: anything else that is (release_epsilon, added_delta)-differentially private.';
+
+
+--
+-- Name: COLUMN privacy_charge.sampling_rate; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.sampling_rate IS 'Probability that a unit takes part in a step; NULL for a release.';
+
+
+--
+-- Name: COLUMN privacy_charge.noise_multiplier; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.noise_multiplier IS 'Standard deviation of the noise in clipping norms; NULL for a release.';
+
+
+--
+-- Name: COLUMN privacy_charge.steps; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.steps IS 'Steps that were asked for; all of them count, whether or not they were taken. NULL for a release.';
+
+
+--
+-- Name: COLUMN privacy_charge.release_epsilon; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.release_epsilon IS 'Epsilon of a release; NULL for subsampled-gaussian.';
+
+
+--
+-- Name: COLUMN privacy_charge.added_delta; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.added_delta IS 'Probability that counts in full beside the mechanism: the delta of a release, or what a sampler''s rounding is worth.';
+
+
+--
+-- Name: COLUMN privacy_charge.delta; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.delta IS 'The delta at which epsilon holds for this charge alone.';
+
+
+--
+-- Name: COLUMN privacy_charge.epsilon; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.epsilon IS 'Epsilon of this charge alone, rounded up; for information, as totals are composed from the parameters and not added up.';
+
+
+--
+-- Name: COLUMN privacy_charge.composed_epsilon; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.composed_epsilon IS 'Epsilon of all charges of the budget up to this one at the budget''s delta_limit, rounded up: the high-water mark. Always above that of the charge before, and never above the limit.';
+
+
+--
+-- Name: COLUMN privacy_charge.reserved_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.reserved_at IS 'When it was admitted, by the database''s clock.';
+
+
+--
+-- Name: COLUMN privacy_charge.reserved_by; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.reserved_by IS 'The database user.';
+
+
+--
+-- Name: COLUMN privacy_charge.digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.digest IS 'SHA-256 over the digest of the charge before and this one''s number and parameters: a chain that shows a missing or altered row.';
+
+
+--
+-- Name: privacy_charge_digest(bytea, uuid, forecast.privacy_charge); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) RETURNS bytea
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET extra_float_digits TO '1'
+    AS $$
+  SELECT sha256(coalesce(previous, ''::bytea) || convert_to(concat_ws('|', budget_key::text, (charge).number::text,
+    (charge).run_id::text, (charge).attempt_token::text, (charge).purpose, (charge).mechanism,
+    coalesce((charge).sampling_rate::text, '-'), coalesce((charge).noise_multiplier::text, '-'),
+    coalesce((charge).steps::text, '-'), coalesce((charge).release_epsilon::text, '-'), (charge).added_delta::text,
+    (charge).delta::text, (charge).epsilon::text, (charge).composed_epsilon::text), 'UTF8'))
+$$;
+
+
+--
+-- Name: FUNCTION privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) IS 'The digest of a charge after the digest of the one before it (NULL for the first).';
 
 
 --
@@ -225,6 +699,28 @@ $$;
 --
 
 COMMENT ON FUNCTION forecast.refuse_change() IS 'Trigger that refuses UPDATE of what has been issued.';
+
+
+--
+-- Name: refuse_ledger_change(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.refuse_ledger_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  RAISE EXCEPTION 'the privacy ledger only grows: % of forecast.% is refused', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = 'What was spent cannot be taken back; another promise is another account.';
+END
+$$;
+
+
+--
+-- Name: FUNCTION refuse_ledger_change(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.refuse_ledger_change() IS 'Trigger that refuses UPDATE, DELETE and TRUNCATE of the privacy ledger.';
 
 
 --
@@ -348,10 +844,6 @@ $$;
 
 COMMENT ON FUNCTION forecast.run_now(job text, cutoff timestamp with time zone, cutoff_index bigint) IS 'Queues a run of a job and returns its number. The cutoff defaults to now (all rows for integer steps); a running forecastd picks it up at once.';
 
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: attempt; Type: TABLE; Schema: forecast; Owner: -
@@ -1647,6 +2139,205 @@ ALTER TABLE forecast.model_version ALTER COLUMN model_id ADD GENERATED ALWAYS AS
 
 
 --
+-- Name: privacy_charge_state; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.privacy_charge_state (
+    charge_id bigint NOT NULL,
+    state text NOT NULL,
+    attempt_token uuid NOT NULL,
+    steps_taken bigint,
+    entered_at timestamp with time zone NOT NULL,
+    CONSTRAINT privacy_charge_state_counts_steps CHECK (((steps_taken IS NULL) OR (state = 'committed'::text))),
+    CONSTRAINT privacy_charge_state_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'committed'::text]))),
+    CONSTRAINT privacy_charge_state_steps_taken_check CHECK ((steps_taken >= 0))
+);
+
+
+--
+-- Name: TABLE privacy_charge_state; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.privacy_charge_state IS 'What became of a charge: begun when an attempt was about to read private data, committed when its result was published. Append-only; without a row here a charge is reserved. All states count alike.';
+
+
+--
+-- Name: COLUMN privacy_charge_state.charge_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge_state.charge_id IS 'The charge.';
+
+
+--
+-- Name: COLUMN privacy_charge_state.state; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge_state.state IS 'begun or committed; each at most once, committed only after begun.';
+
+
+--
+-- Name: COLUMN privacy_charge_state.attempt_token; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge_state.attempt_token IS 'The attempt that began: nobody else may ever use the charge.';
+
+
+--
+-- Name: COLUMN privacy_charge_state.steps_taken; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge_state.steps_taken IS 'Steps that were really taken, for information; NULL while begun, and for a release.';
+
+
+--
+-- Name: COLUMN privacy_charge_state.entered_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge_state.entered_at IS 'When, by the database''s clock.';
+
+
+--
+-- Name: privacy; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.privacy AS
+ SELECT b.account,
+    b.unit,
+    b.block,
+    b.block_from,
+    b.block_until,
+    b.epsilon_limit,
+    COALESCE(c.composed_epsilon, (0)::numeric) AS epsilon_spent,
+    (b.epsilon_limit - COALESCE(c.composed_epsilon, (0)::numeric)) AS epsilon_left,
+    b.delta_limit AS delta,
+    COALESCE(n.runs, (0)::bigint) AS runs,
+    COALESCE(n.charges, (0)::bigint) AS charges,
+    COALESCE(n.uncommitted, (0)::bigint) AS uncommitted,
+    c.reserved_at AS last_charge_at,
+    b.valid_from,
+    b.valid_until,
+    ((now() >= b.valid_from) AND ((b.valid_until IS NULL) OR (now() < b.valid_until))) AS valid,
+    b.note,
+    b.created_at,
+    b.created_by
+   FROM ((forecast.privacy_budget b
+     LEFT JOIN LATERAL ( SELECT privacy_charge.charge_id,
+            privacy_charge.budget_id,
+            privacy_charge.number,
+            privacy_charge.run_id,
+            privacy_charge.attempt_token,
+            privacy_charge.purpose,
+            privacy_charge.mechanism,
+            privacy_charge.sampling_rate,
+            privacy_charge.noise_multiplier,
+            privacy_charge.steps,
+            privacy_charge.release_epsilon,
+            privacy_charge.added_delta,
+            privacy_charge.delta,
+            privacy_charge.epsilon,
+            privacy_charge.composed_epsilon,
+            privacy_charge.reserved_at,
+            privacy_charge.reserved_by,
+            privacy_charge.digest
+           FROM forecast.privacy_charge
+          WHERE (privacy_charge.budget_id = b.budget_id)
+          ORDER BY privacy_charge.number DESC
+         LIMIT 1) c ON (true))
+     LEFT JOIN LATERAL ( SELECT count(DISTINCT p.run_id) AS runs,
+            count(*) AS charges,
+            count(*) FILTER (WHERE (s.charge_id IS NULL)) AS uncommitted
+           FROM (forecast.privacy_charge p
+             LEFT JOIN forecast.privacy_charge_state s ON (((s.charge_id = p.charge_id) AND (s.state = 'committed'::text))))
+          WHERE (p.budget_id = b.budget_id)) n ON (true));
+
+
+--
+-- Name: VIEW privacy; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.privacy IS 'One row per budget: what may be spent, what was, what is left. It covers the models that were fitted under the account and everything derived from them: whoever sees all of them learns about one unit''s data within the block no more than (epsilon_spent, delta)-differential privacy allows, neighbours differing by one unit more or less. It does not cover: forecasts for a series made from that series'' own history, in which its data show; jobs and queries that do not charge the account, such as models fitted without private training; logs, counts and verdicts on series; another account over the same data, whose epsilon adds up; units larger than the one named. Reserved charges count as spent, also when the run failed.';
+
+
+--
+-- Name: privacy_budget_budget_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.privacy_budget ALTER COLUMN budget_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.privacy_budget_budget_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: privacy_charge_charge_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.privacy_charge ALTER COLUMN charge_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.privacy_charge_charge_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: privacy_charges; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.privacy_charges AS
+ SELECT b.account,
+    b.unit,
+    b.block,
+    c.number,
+    j.name AS job,
+    c.run_id,
+    c.purpose,
+    COALESCE(s.state, 'reserved'::text) AS state,
+    c.mechanism,
+    c.sampling_rate,
+    c.noise_multiplier,
+    c.steps,
+    s.steps_taken,
+    c.release_epsilon,
+    c.added_delta,
+    c.epsilon,
+    c.delta,
+    c.composed_epsilon,
+    b.delta_limit AS composed_delta,
+    c.reserved_at,
+    s.entered_at AS state_since,
+    c.reserved_by,
+    encode(c.digest, 'hex'::text) AS digest,
+    (c.digest = forecast.privacy_charge_digest(lag(c.digest) OVER (PARTITION BY c.budget_id ORDER BY c.number), b.budget_key, c.*)) AS intact
+   FROM ((((forecast.privacy_charge c
+     JOIN forecast.privacy_budget b ON ((b.budget_id = c.budget_id)))
+     JOIN forecast.run r ON ((r.run_id = c.run_id)))
+     JOIN forecast.job j ON ((j.job_id = r.job_id)))
+     LEFT JOIN LATERAL ( SELECT t.charge_id,
+            t.state,
+            t.attempt_token,
+            t.steps_taken,
+            t.entered_at
+           FROM forecast.privacy_charge_state t
+          WHERE (t.charge_id = c.charge_id)
+          ORDER BY t.state DESC
+         LIMIT 1) s ON (true));
+
+
+--
+-- Name: VIEW privacy_charges; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.privacy_charges IS 'Every charge with its run and job, in the order of number: by whom, when, with which parameters, and to what the budget''s total rose. state: reserved (nothing was read under it), begun (private data may have been read), committed (published); all of them count. intact is false where a row was altered or one before it is missing.';
+
+
+--
 -- Name: quantile_grid_grid_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
 --
 
@@ -2247,6 +2938,62 @@ ALTER TABLE ONLY forecast.model_version
 
 
 --
+-- Name: privacy_budget privacy_budget_account_block_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_budget
+    ADD CONSTRAINT privacy_budget_account_block_key UNIQUE (account, block);
+
+
+--
+-- Name: privacy_budget privacy_budget_budget_key_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_budget
+    ADD CONSTRAINT privacy_budget_budget_key_key UNIQUE (budget_key);
+
+
+--
+-- Name: privacy_budget privacy_budget_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_budget
+    ADD CONSTRAINT privacy_budget_pkey PRIMARY KEY (budget_id);
+
+
+--
+-- Name: privacy_charge privacy_charge_budget_id_attempt_token_purpose_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_budget_id_attempt_token_purpose_key UNIQUE (budget_id, attempt_token, purpose);
+
+
+--
+-- Name: privacy_charge privacy_charge_budget_id_number_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_budget_id_number_key UNIQUE (budget_id, number);
+
+
+--
+-- Name: privacy_charge privacy_charge_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_pkey PRIMARY KEY (charge_id);
+
+
+--
+-- Name: privacy_charge_state privacy_charge_state_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge_state
+    ADD CONSTRAINT privacy_charge_state_pkey PRIMARY KEY (charge_id, state);
+
+
+--
 -- Name: publication publication_attempt_token_key; Type: CONSTRAINT; Schema: forecast; Owner: -
 --
 
@@ -2396,6 +3143,13 @@ CREATE INDEX model_version_by_job ON forecast.model_version USING btree (job_id,
 
 
 --
+-- Name: privacy_charge_by_run; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE INDEX privacy_charge_by_run ON forecast.privacy_charge USING btree (run_id);
+
+
+--
 -- Name: publication_by_job; Type: INDEX; Schema: forecast; Owner: -
 --
 
@@ -2428,6 +3182,48 @@ CREATE INDEX run_unfinished ON forecast.run USING btree (job_id) WHERE (finished
 --
 
 CREATE INDEX task_claimable ON forecast.task USING btree (not_before, task_id) WHERE (state = ANY (ARRAY['queued'::text, 'retryable'::text]));
+
+
+--
+-- Name: privacy_budget admission; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_budget FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_budget();
+
+
+--
+-- Name: privacy_charge admission; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_charge FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_charge();
+
+
+--
+-- Name: privacy_charge_state admission; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_charge_state FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_charge_state();
+
+
+--
+-- Name: privacy_budget append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.privacy_budget FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
+
+
+--
+-- Name: privacy_charge append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.privacy_charge FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
+
+
+--
+-- Name: privacy_charge_state append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.privacy_charge_state FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
 
 
 --
@@ -2528,6 +3324,46 @@ ALTER TABLE ONLY forecast.model_version
 
 ALTER TABLE ONLY forecast.model_version
     ADD CONSTRAINT model_version_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE CASCADE;
+
+
+--
+-- Name: privacy_charge privacy_charge_attempt_token_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_attempt_token_fkey FOREIGN KEY (attempt_token) REFERENCES forecast.attempt(token) ON DELETE RESTRICT;
+
+
+--
+-- Name: privacy_charge privacy_charge_budget_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_budget_id_fkey FOREIGN KEY (budget_id) REFERENCES forecast.privacy_budget(budget_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: privacy_charge privacy_charge_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge
+    ADD CONSTRAINT privacy_charge_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: privacy_charge_state privacy_charge_state_attempt_token_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge_state
+    ADD CONSTRAINT privacy_charge_state_attempt_token_fkey FOREIGN KEY (attempt_token) REFERENCES forecast.attempt(token) ON DELETE RESTRICT;
+
+
+--
+-- Name: privacy_charge_state privacy_charge_state_charge_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_charge_state
+    ADD CONSTRAINT privacy_charge_state_charge_id_fkey FOREIGN KEY (charge_id) REFERENCES forecast.privacy_charge(charge_id) ON DELETE RESTRICT;
 
 
 --
@@ -2644,6 +3480,27 @@ GRANT USAGE ON SCHEMA forecast TO forecast_worker;
 
 
 --
+-- Name: FUNCTION admit_privacy_budget(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.admit_privacy_budget() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION admit_privacy_charge(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.admit_privacy_charge() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION admit_privacy_charge_state(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.admit_privacy_charge_state() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION asof(job text, series text, at timestamp with time zone); Type: ACL; Schema: forecast; Owner: -
 --
 
@@ -2676,11 +3533,42 @@ GRANT ALL ON FUNCTION forecast.ensure_partition(at timestamp with time zone) TO 
 
 
 --
+-- Name: TABLE privacy_budget; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE forecast.privacy_budget TO forecast_operator;
+
+
+--
+-- Name: FUNCTION lock_privacy_budgets(account text); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.lock_privacy_budgets(account text) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.lock_privacy_budgets(account text) TO forecast_worker;
+
+
+--
 -- Name: FUNCTION pause(job text); Type: ACL; Schema: forecast; Owner: -
 --
 
 REVOKE ALL ON FUNCTION forecast.pause(job text) FROM PUBLIC;
 GRANT ALL ON FUNCTION forecast.pause(job text) TO forecast_operator;
+
+
+--
+-- Name: TABLE privacy_charge; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.privacy_charge TO forecast_operator;
+GRANT INSERT ON TABLE forecast.privacy_charge TO forecast_worker;
+
+
+--
+-- Name: FUNCTION privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) TO forecast_reader;
 
 
 --
@@ -2696,6 +3584,13 @@ GRANT ALL ON FUNCTION forecast.quantile(levels double precision[], quantiles dou
 --
 
 REVOKE ALL ON FUNCTION forecast.refuse_change() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION refuse_ledger_change(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.refuse_ledger_change() FROM PUBLIC;
 
 
 --
@@ -2833,6 +3728,28 @@ GRANT SELECT ON TABLE forecast.lineage TO forecast_reader;
 --
 
 GRANT SELECT ON TABLE forecast.long TO forecast_reader;
+
+
+--
+-- Name: TABLE privacy_charge_state; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.privacy_charge_state TO forecast_operator;
+GRANT INSERT ON TABLE forecast.privacy_charge_state TO forecast_worker;
+
+
+--
+-- Name: TABLE privacy; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.privacy TO forecast_reader;
+
+
+--
+-- Name: TABLE privacy_charges; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.privacy_charges TO forecast_reader;
 
 
 --

@@ -11,12 +11,12 @@ struct EpsilonAmountTests {
     arguments: [
       (0.3, "0.3"),  // the double is below 0.3
       (0.1, "0.100000000001"),  // the double is above 0.1
-      (1, "1"), (1.5, "1.5"), (0, "0"), (4.9406564584124654e-324, "0.000000000001"),
+      (1, "1"), (1.5, "1.5"), (0, "0"), (.leastNonzeroMagnitude, "0.000000000001"),
       (1e-300, "0.000000000001"), (1e-12.nextDown, "0.000000000001"),
       (2e-12.nextUp, "0.000000000003"),
-      (123456.78901234567, "123456.78901234567"), (9e14, "900000000000000"),
+      (1e6 / 3, "333333.333333333314"), (9e14, "900000000000000"),
       (1e15.nextDown, "999999999999999.875"),
-    ])
+    ] as [(Double, String)])
   func roundsUp(epsilon: Double, text: String) {
     #expect(EpsilonAmount(roundingUp: epsilon)?.description == text)
   }
@@ -32,14 +32,14 @@ struct EpsilonAmountTests {
   func bounds() throws {
     var random = SeededGenerator(seed: 11)
     for _ in 0..<2000 {
-      let exponent = Double.random(in: -45...45, using: &random)
-      let value = exp2(exponent)
-      let amount = try #require(EpsilonAmount(roundingUp: value))
-      // Exactly: both sides as multiples of 2^-120, in integers.
-      let scaled = Decimal(
-        sign: .plus, exponent: -12, significand: Decimal(string: "\(amount.quanta)")!)
-      #expect(scaled >= Decimal(string: "\(value.nextDown)")!, "\(value)")
-      #expect(Double(amount.quanta - 1) <= value * 1e12, "\(value)")
+      // value = significand 2^-shift, so both sides compare as integers.
+      let significand = Int128(random.next() >> 11) + 1
+      let shift = Int.random(in: 10...70, using: &random)
+      let value = Double(significand) * exp2(-Double(shift))
+      let quanta = try #require(EpsilonAmount(roundingUp: value)).quanta
+      let exact = significand * 1_000_000_000_000
+      #expect(quanta << shift >= exact, "\(value)")
+      #expect((quanta - 1) << shift < exact, "\(value)")
     }
   }
 
