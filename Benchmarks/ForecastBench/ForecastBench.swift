@@ -156,7 +156,7 @@ struct Publish: AsyncParsableCommand {
       threads: 1, steps: 1, validationLoss: nil, seconds: 0)
     let began = ContinuousClock.now
     try await stage.publish(
-      forecasts, horizon: horizon, levels: levels, integerSteps: false, model: model)
+      forecasts, horizon: horizon, levels: levels, integerSteps: false, model: .fitted(model))
     report(series * horizon, since: began)
     await pool.close()
   }

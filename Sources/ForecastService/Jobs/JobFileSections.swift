@@ -1,5 +1,6 @@
 import Forecasters
 import Foundation
+import Training
 import Yams
 
 /// The keys of a job file, section by section.
