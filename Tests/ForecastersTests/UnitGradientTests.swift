@@ -68,10 +68,20 @@ struct UnitGradientTests {
     }
   }
 
+  /// Models that mix the axes of time and rows, or write another graph for one row: private training takes
+  /// their units one by one, each as a batch of its own.
+  private static let oneByOne: Set = [
+    "dilated", "reverso", "nhits", "dlinear", "nlinear", "mlp", "tirex", "xlstm-mixer",
+  ]
+
   @Test("are those of single windows, summed", arguments: kinds)
   func registry(kind: String) throws {
     let setup = try Setup(kind)
-    try #require(setup.network.separatesUnits)
+    guard setup.network.separatesUnits else {
+      #expect(Self.oneByOne.contains(kind))
+      return
+    }
+    #expect(!Self.oneByOne.contains(kind))
     let workspace = setup.network.makeWorkspace(training: true)
     for windows in [1, 2, 3, 6] {
       let expected = setup.loop(windows: windows)

@@ -70,9 +70,9 @@ package struct PublishStage: Sendable {
         try await pool.withTransaction { connection in
           try await write(
             forecasts, horizon: horizon, levels: levels, integerSteps: integerSteps, model: model,
-            gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest, on: connection
-          )
-          try await settle(connection)
+            gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest,
+            on: connection,
+            settle: settle)
         }
       } catch let error as PostgresError where error.code == .commitUnknown {
         // The answer to COMMIT was lost: the publication's key tells whether it happened.
@@ -92,7 +92,7 @@ package struct PublishStage: Sendable {
   private func write(
     _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: Model,
     gridID: Int, seriesIDs: [Int64], issuedAt: Date, digest: [UInt8],
-    on connection: PostgresConnection
+    on connection: PostgresConnection, settle: (PostgresConnection) async throws -> Void
   ) async throws {
     guard try await connection.run(LockAttempt(token: claim.token)).first == claim.runID else {
       throw ServiceError(
@@ -108,6 +108,8 @@ package struct PublishStage: Sendable {
     guard let modelID = stored else {
       throw ServiceError(.internalFault, "run \(claim.runID): the model got no number")
     }
+    // While the attempt is running: at the end it is not.
+    try await settle(connection)
     let rows = forecasts.means.count
     _ = try await connection.run(
       InsertPublication(

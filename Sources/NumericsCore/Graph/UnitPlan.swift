@@ -40,10 +40,10 @@ struct UnitAnalysis<Element: Real> {
     _ graph: Graph<Element>, _ lives: Liveness<Element>, single: Graph<Element>, rows: Int
   ) {
     precondition(rows >= 2)
-    precondition(
-      graph.values.count == single.values.count
-        && graph.operations.count == single.operations.count,
-      "the graph for one row is another")
+    // A model that writes another graph for one row: its units come one by one.
+    guard graph.values.count == single.values.count,
+      graph.operations.count == single.operations.count
+    else { return nil }
     self.rows = rows
     steps = graph.operations
     shapesOfOne = single.values.map(\.shape)

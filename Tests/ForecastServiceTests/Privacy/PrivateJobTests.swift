@@ -28,7 +28,8 @@ struct PrivateJobTests {
     try await open(service, epsilon: 6)
     try await service.apply(job(service, privacy: series))
     let run = try await service.run()
-    #expect(run.state == "succeeded", "\(run)")
+    let events = try await service.database.execute("SELECT message FROM forecast.run_event")
+    #expect(run.state == "succeeded", "\(events)")
     #expect(
       try await service.database.execute(
         "SELECT state, steps::text, steps_taken::text, intact::text FROM forecast.privacy_charges")

@@ -117,7 +117,9 @@ struct RidgeRegressionTests {
       let one = try RidgeRegression(data, threads: 1)
       let errors = try one.validationErrors(penalties)
       for (penalty, error) in zip(penalties, errors) {
-        let residuals = try one.residuals(penalty).array.filter { !$0.isNaN }.map { Double(abs($0)) }
+        let residuals = try one.residuals(penalty).array.filter { !$0.isNaN }.map {
+          Double(abs($0))
+        }
         expectClose(error, residuals.reduce(0, +) / Double(residuals.count), relative: 1e-5)
       }
       let three = try RidgeRegression(data, threads: 3)
@@ -150,7 +152,8 @@ struct RidgeRegressionTests {
     }
     let alone = RegressionData(places: [.init(series: 0, position: 3)], width: 2, steps: 1)
     alone.targets[0] = 5
-    expectClose(try RidgeRegression(alone, threads: 1).solution(1e-3).constants, [5], absolute: 1e-6)
+    expectClose(
+      try RidgeRegression(alone, threads: 1).solution(1e-3).constants, [5], absolute: 1e-6)
   }
 
   @Test("what a check throws ends the computation")
