@@ -87,8 +87,8 @@ let package = Package(
     .executableTarget(
       name: "forecast-bench",
       dependencies: [
-        "ForecastService", "Postgres", "Evaluation", "Training", "Forecasters", "NumericsCore",
-        "CKernels", argumentParser, logging,
+        "ForecastService", "Postgres", "Evaluation", "Training", "Forecasters", "Privacy",
+        "NumericsCore", "CKernels", argumentParser, logging,
       ],
       path: "Benchmarks/ForecastBench", swiftSettings: strict),
 
@@ -98,7 +98,7 @@ let package = Package(
     tests(of: "NumericsCore", golden: true),
     tests(of: "Privacy", golden: true),
     tests(of: "Forecasters", ["NumericsCore"], golden: true),
-    tests(of: "Training", ["Forecasters", "NumericsCore"], golden: true),
+    tests(of: "Training", ["Forecasters", "NumericsCore", "Privacy"], golden: true),
     tests(of: "Evaluation", ["Training", "Forecasters", "NumericsCore"], golden: true),
     tests(of: "Postgres", [logging]),
     tests(

@@ -10,7 +10,8 @@ CREATE TABLE forecast.privacy_budget (
   budget_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   budget_key    uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),
   account       text NOT NULL CHECK (account ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
-  unit          text NOT NULL CHECK (unit IN ('series', 'block', 'window', 'observation')),
+  unit          text NOT NULL CHECK (unit IN ('series', 'block', 'window')),
+  unit_steps    integer CHECK (unit_steps >= 2),
   block         text NOT NULL DEFAULT 'all' CHECK (block ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
   block_from    timestamptz,
   block_until   timestamptz,
@@ -23,6 +24,7 @@ CREATE TABLE forecast.privacy_budget (
   created_at    timestamptz NOT NULL DEFAULT now(),
   created_by    text NOT NULL DEFAULT session_user,
   UNIQUE (account, block),
+  CONSTRAINT privacy_budget_unit_has_steps CHECK ((unit = 'series') = (unit_steps IS NULL)),
   CONSTRAINT privacy_budget_block_has_length CHECK (block_from < block_until),
   CONSTRAINT privacy_budget_valid_for_a_time CHECK (valid_from < valid_until)
 );
@@ -30,7 +32,8 @@ COMMENT ON TABLE forecast.privacy_budget IS 'What may be spent: one row per acco
 COMMENT ON COLUMN forecast.privacy_budget.budget_id IS 'Surrogate key; budgets are locked in its order.';
 COMMENT ON COLUMN forecast.privacy_budget.budget_key IS 'The same budget in every copy of the database: records kept outside of it name this.';
 COMMENT ON COLUMN forecast.privacy_budget.account IS 'Name that a job gives: one set of private data and one promise about it.';
-COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), a window, or one observation. Equal in all blocks of an account; a run that samples another unit is refused.';
+COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), or one window of context and horizon. Equal in all blocks of an account; a run that samples another unit is refused.';
+COMMENT ON COLUMN forecast.privacy_budget.unit_steps IS 'Steps of the series that a block or a window is long; NULL for series. A run with another length is refused.';
 COMMENT ON COLUMN forecast.privacy_budget.block IS 'Name of the block of time. The promise holds for what a unit has within the block: who is in several blocks is covered by several budgets, which add up.';
 COMMENT ON COLUMN forecast.privacy_budget.block_from IS 'Time stamps of the data from here on belong to the block; NULL: from the beginning.';
 COMMENT ON COLUMN forecast.privacy_budget.block_until IS 'Time stamps of the data before this belong to the block; NULL: without an end. Blocks of an account do not overlap.';
@@ -136,8 +139,8 @@ BEGIN
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
   FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account ORDER BY b.budget_id LOOP
-    IF other.unit <> NEW.unit THEN
-      RAISE EXCEPTION 'account "%" protects the unit %, a block of it cannot protect %', NEW.account, other.unit, NEW.unit
+    IF (other.unit, other.unit_steps) IS DISTINCT FROM (NEW.unit, NEW.unit_steps) THEN
+      RAISE EXCEPTION 'account "%" protects another unit: %', NEW.account, concat_ws(' of steps ', other.unit, other.unit_steps)
         USING ERRCODE = 'check_violation', HINT = 'Open another account.';
     ELSIF other.block <> NEW.block AND tstzrange(other.block_from, other.block_until) && tstzrange(NEW.block_from, NEW.block_until) THEN
       RAISE EXCEPTION 'block "%" overlaps block "%" of account "%"', NEW.block, other.block, NEW.account
@@ -232,7 +235,7 @@ CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_charge_state
   FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_charge_state();
 
 CREATE VIEW forecast.privacy AS
-SELECT b.account, b.unit, b.block, b.block_from, b.block_until, b.epsilon_limit,
+SELECT b.account, b.unit, b.unit_steps, b.block, b.block_from, b.block_until, b.epsilon_limit,
        coalesce(c.composed_epsilon, 0) AS epsilon_spent,
        b.epsilon_limit - coalesce(c.composed_epsilon, 0) AS epsilon_left,
        b.delta_limit AS delta, coalesce(n.runs, 0) AS runs, coalesce(n.charges, 0) AS charges,

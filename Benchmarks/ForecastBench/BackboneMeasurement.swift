@@ -2,12 +2,13 @@ import Forecasters
 import NumericsCore
 import Training
 
-/// Training steps, forward passes or single steps of any registered backbone, to be timed; what
+/// Training steps, forward passes or single steps of any registered encoder, to be timed; what
 /// the scripts in Benchmarks/peers do for some of them with PyTorch.
 ///
 /// Training is forward, backward from the mean square of all outputs, and Adam; the batch is split over threads.
+/// With `window` the loss is that of the state of a window alone, which is what a forecast is made of.
 final class BackboneMeasurement {
-  enum Mode: String { case train, infer, stream }
+  enum Mode: String { case train, window, infer, stream }
 
   /// Steps in one call of ``run()`` where they are single.
   static let streamedSteps = 100
@@ -16,7 +17,8 @@ final class BackboneMeasurement {
   private let parts: Parts
   private let parameters: Buffer<Float>
   private let optimiser: Optimiser<Float>
-  private let stepper: any BackboneStepper<Float>
+  /// Of a causal backbone.
+  private let stepper: (any BackboneStepper<Float>)?
   private let x: Buffer<Float>
   private let y: Buffer<Float>
 
@@ -28,27 +30,32 @@ final class BackboneMeasurement {
     let all: [Part]
   }
 
-  /// - Precondition: the kind is that of a valid backbone, and there are at least as many sequences as threads.
+  /// - Precondition: the kind is that of a valid encoder, causal but for `window`, and there are at least as many
+  ///   sequences as threads.
   init(
     _ configuration: ForecasterConfiguration, mode: Mode, batch: Int, length: Int, inputs: Int,
     threads: Int
   ) {
     precondition(batch >= threads || mode == .stream)
     self.mode = mode
-    let trains = mode == .train
+    let trains = mode == .train || mode == .window
     var layout = ParameterLayout()
-    let backbone: any Backbone<Float> = Registry.backbone(
+    guard let entry = Registry.entry(configuration.kind) as? any EncoderArchitecture.Type else {
+      preconditionFailure("\(configuration.kind) is no encoder")
+    }
+    let encoder: any WindowEncoder<Float> = entry.makeEncoder(
       configuration, inputs: inputs, layout: &layout)
+    let backbone = encoder as? any Backbone<Float>
     parameters = Buffer(layout.count)
     var stream = RandomStream(seed: 1, purpose: "initialisation")
-    backbone.initialize(parameters, using: &stream)
+    encoder.initialize(parameters, using: &stream)
     optimiser = Optimiser(.adam, count: trains ? layout.count : 0)
     parts = Parts(
       all: (0..<(mode == .stream ? 0 : threads)).map { thread in
         let rows = batch * (thread + 1) / threads - batch * thread / threads
         let graph = Graph<Float>()
         let input = graph.input([length, rows, inputs])
-        let outputs = backbone.apply(to: input).all
+        let outputs = mode == .window ? encoder.encode(input) : backbone!.apply(to: input).all
         let loss = outputs.map(.square).mean()
         graph.keep(loss)
         graph.keep(outputs)
@@ -56,9 +63,9 @@ final class BackboneMeasurement {
         for k in 0..<input.shape.count { execution.input(input)[k] = Float(stream.normal()) }
         return Part(execution: execution, gradient: Buffer(trains ? layout.count : 0))
       })
-    stepper = backbone.makeStepper(parameters.base, batch: 1)
+    stepper = backbone?.makeStepper(parameters.base, batch: 1)
     x = Buffer((0..<inputs).map { _ in Float(stream.normal()) })
-    y = Buffer(backbone.width)
+    y = Buffer(encoder.width)
   }
 
   /// Bytes beside inputs and parameters, as planned.
@@ -70,10 +77,10 @@ final class BackboneMeasurement {
 
   func run() {
     if mode == .stream {
-      for _ in 0..<Self.streamedSteps { stepper.step(x.base, y.base) }
+      for _ in 0..<Self.streamedSteps { stepper!.step(x.base, y.base) }
       return
     }
-    let (parts, parameters, trains) = (parts, parameters, mode == .train)
+    let (parts, parameters, trains) = (parts, parameters, mode == .train || mode == .window)
     let count = parts.all.count
     parallel(count: count) { thread in
       let part = parts.all[thread]

@@ -13,7 +13,7 @@ struct ForecastBench: AsyncParsableCommand {
     commandName: "forecast-bench",
     subcommands: [
       Read.self, Ingest.self, Write.self, Publish.self, Status.self, Layers.self,
-      ParallelTime.self, Kinds.self, Backtest.self, Tasks.self,
+      ParallelTime.self, Kinds.self, Backtest.self, Tasks.self, PrivateSteps.self,
     ])
 }
 

@@ -136,6 +136,11 @@ void ck_noise(int type, size_t n, double scale, double deviation, uint64_t key, 
   CALL(noise, n, scale, deviation, key, lane, inout);
 }
 
+void ck_chacha20(const uint32_t *key, const uint32_t *nonce, uint32_t counter, size_t groups,
+                 uint32_t *out) {
+  table->chacha20(key, nonce, counter, groups, out);
+}
+
 ptrdiff_t ck_padded(int type, ptrdiff_t width) {
   return type == CK_DOUBLE ? table->f64.padded(width) : table->f32.padded(width);
 }

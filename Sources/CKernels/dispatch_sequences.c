@@ -114,9 +114,10 @@ void ck_selective_forward(int type, const struct ck_selective *s, const void *x,
 
 void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta,
                            const void *gaps, const void *bc, const void *skip, const void *tape, const void *dy,
-                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip,
+                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip, int each,
                            void *scratch) {
-  CALL(selective_backward, s, x, delta, gaps, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, scratch);
+  CALL(selective_backward, s, x, delta, gaps, bc, skip, tape, dy, dstate, dx, ddelta, dbc, adds, da, dskip, each,
+       scratch);
 }
 
 void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain) {
@@ -135,8 +136,8 @@ void ck_short_last(int type, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps, c
 
 void ck_short_backward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
                        const void *x, const void *w, const void *bias, const void *dy, void *dx, int adds,
-                       void *dw, void *dbias, void *scratch) {
-  CALL(short_backward, steps, batch, width, taps, x, w, bias, dy, dx, adds, dw, dbias, scratch);
+                       void *dw, void *dbias, int each, void *scratch) {
+  CALL(short_backward, steps, batch, width, taps, x, w, bias, dy, dx, adds, dw, dbias, each, scratch);
 }
 
 void ck_gate_product(int type, int silu, size_t n, const void *a, const void *b, void *out) {

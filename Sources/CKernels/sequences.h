@@ -46,7 +46,7 @@
      REAL *, REAL *)) \
   X(REAL, void, selective_backward, \
     (const struct ck_selective *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
-     const REAL *, REAL *, REAL *, REAL *, REAL *, int, REAL *, REAL *, REAL *)) \
+     const REAL *, REAL *, REAL *, REAL *, REAL *, int, REAL *, REAL *, int, REAL *)) \
   X(REAL, void, selective_state, (const struct ck_selective *, int, REAL *, REAL *)) \
   X(REAL, void, short_forward, \
     (ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const REAL *, const REAL *, const REAL *, REAL *)) \
@@ -54,7 +54,7 @@
     (ptrdiff_t, ptrdiff_t, ptrdiff_t, const REAL *, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, short_backward, \
     (ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const REAL *, const REAL *, const REAL *, const REAL *, \
-     REAL *, int, REAL *, REAL *, REAL *)) \
+     REAL *, int, REAL *, REAL *, int, REAL *)) \
   X(REAL, void, gate_product, (int, size_t, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, gate_product_gradient, \
     (int, size_t, const REAL *, const REAL *, const REAL *, REAL *, REAL *, int)) \

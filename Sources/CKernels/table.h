@@ -83,6 +83,7 @@ struct ck_table {
   const char *level;
   struct ck_kernels_f32 f32;
   struct ck_kernels_f64 f64;
+  void (*chacha20)(const uint32_t *, const uint32_t *, uint32_t, size_t, uint32_t *);
 };
 
 // The table of the level that was chosen.
@@ -103,6 +104,6 @@ extern const struct ck_table ck_table_avx512;
   .backward = rc_backward_##SUFFIX, .unit_scratch = rc_unit_scratch_##SUFFIX, \
   .unit_gradients = rc_unit_gradients_##SUFFIX, .peak = rc_peak_##SUFFIX,
 #define CK_TABLE(LEVEL) \
-  {.level = #LEVEL, \
+  {.level = #LEVEL, .chacha20 = chacha20_f32_##LEVEL, \
    .f32 = {CK_ALL_KERNELS(CK_ENTRY, f32_##LEVEL) CK_RECURRENT_ENTRIES(f32_##LEVEL) CK_S4_ENTRIES(f32_##LEVEL)}, \
    .f64 = {CK_ALL_KERNELS(CK_ENTRY, f64_##LEVEL) CK_RECURRENT_ENTRIES(f64_##LEVEL) CK_S4_ENTRIES(f64_##LEVEL)}}

@@ -124,6 +124,10 @@ double ck_clip(int type, size_t n, double limit, void *inout);
 void ck_noise(int type, size_t n, double scale, double deviation, uint64_t key, uint64_t lane,
               void *inout);
 
+// Key stream of ChaCha20 (RFC 8439): `groups` of four blocks of 16 words, from block `counter` on; word w of block
+// b of a group comes at 4 w + b. key: 8 words, nonce: 3. Groups are a multiple of 4.
+void ck_chacha20(const uint32_t *key, const uint32_t *nonce, uint32_t counter, size_t groups, uint32_t *out);
+
 // Recurrent cells over a batch of sequences: forward, backward and single steps.
 //
 // Every call runs on the calling thread. To use several threads, split the batch: each call takes the rows it

@@ -101,10 +101,11 @@ void ck_selective_forward(int type, const struct ck_selective *s, const void *x,
                           const void *gaps, const void *bc, const void *skip, const void *decays, void *state,
                           void *y, void *tape);
 // dy may be NULL; dx, ddelta and dbc may be NULL too and are added to where bit 0, 1, 2 of `adds` is set. da and dskip are always
-// added to, or NULL. dstate: the gradient of the last state, as vectors, replaced by that of the initial one.
+// added to, or NULL; they are sums over all rows, or if `each` is set those of every row, [batch][width][states] and
+// [batch][width]. dstate: the gradient of the last state, as vectors, replaced by that of the initial one.
 void ck_selective_backward(int type, const struct ck_selective *s, const void *x, const void *delta,
                            const void *gaps, const void *bc, const void *skip, const void *tape, const void *dy,
-                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip,
+                           void *dstate, void *dx, void *ddelta, void *dbc, int adds, void *da, void *dskip, int each,
                            void *scratch);
 /// States as vectors to (unpack) or from [batch][width][states].
 void ck_selective_state(int type, const struct ck_selective *s, int unpack, void *vectors, void *plain);
@@ -115,10 +116,11 @@ void ck_short_forward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t widt
 // Only the last of `taps` steps x [taps][batch][width]: y [batch][width].
 void ck_short_last(int type, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps, const void *x, const void *w,
                    const void *bias, void *y);
-// dx may be NULL; dw and dbias are added to. scratch: [taps][batch][width].
+// dx may be NULL; dw and dbias are added to, if `each` is set those of every row, [batch][taps][width] and
+// [batch][width]. scratch: [taps][batch][width].
 void ck_short_backward(int type, ptrdiff_t steps, ptrdiff_t batch, ptrdiff_t width, ptrdiff_t taps,
                        const void *x, const void *w, const void *bias, const void *dy, void *dx, int adds,
-                       void *dw, void *dbias, void *scratch);
+                       void *dw, void *dbias, int each, void *scratch);
 
 // out = a f(b), with f a sigmoid or, if `silu`, x sigmoid(x). Gradients may be NULL; bits 0 and 1 of `adds` are
 // for da and db.

@@ -1,8 +1,47 @@
 package import Foundation
 
-/// What a guarantee protects: what the sampler of a training draws and clips as one (docs/privacy.md, Units).
-package enum ProtectedUnit: String, Sendable, CaseIterable {
-  case series, block, window, observation
+/// What an account protects: what the sampler of a training draws and clips as one (docs/privacy.md, Units).
+package enum ProtectedUnit: Sendable, Hashable, CustomStringConvertible {
+  case series
+  /// A stretch of time of a series.
+  case block(steps: Int)
+  /// A window of context and horizon.
+  case window(steps: Int)
+
+  package static let names = ["series", "block", "window"]
+
+  /// - Throws: `ServiceError.badArgument` for an unknown name, and unless a block or a window, and nothing else, has a
+  ///   length of at least 2 steps.
+  package init(name: String, steps: Int?) throws {
+    switch (name, steps) {
+    case ("series", nil): self = .series
+    case ("block", let steps?) where steps >= 2: self = .block(steps: steps)
+    case ("window", let steps?) where steps >= 2: self = .window(steps: steps)
+    default:
+      throw ServiceError(
+        .badArgument,
+        "the unit is \(name)\(steps.map { " of \($0) steps" } ?? ""), expected series, or block or window with a length of at least 2 steps"
+      )
+    }
+  }
+
+  package var name: String {
+    switch self {
+    case .series: "series"
+    case .block: "block"
+    case .window: "window"
+    }
+  }
+
+  /// Its length; nil for a series.
+  package var steps: Int? {
+    switch self {
+    case .series: nil
+    case .block(let steps), .window(let steps): steps
+    }
+  }
+
+  package var description: String { steps.map { "\(name) of \($0) steps" } ?? name }
 }
 
 /// What may be spent on the data of one block of time; a row of `forecast.privacy_budget`.
@@ -11,7 +50,7 @@ package struct PrivacyBudget: Sendable {
   /// The same in every copy of the database.
   package let key: UUID
   package let account: String
-  package let unit: String
+  package let unit: ProtectedUnit
   package let block: String
   /// Time stamps of the data that the block covers, from the first up to before the second; nil: open.
   package let blockFrom: Date?

@@ -316,10 +316,10 @@ package struct PrivacyLedger: Sendable {
     _ request: Request, from budgets: [PrivacyBudget]
   ) throws -> [PrivacyBudget] {
     guard let first = budgets.first else { throw unknown(request.account) }
-    guard first.unit == request.unit.rawValue else {
+    guard first.unit == request.unit else {
       throw ServiceError(
         .badArgument,
-        "privacy account \(request.account) protects the unit \(first.unit), the run samples \(request.unit.rawValue): use an account of that unit"
+        "privacy account \(request.account) protects the unit \(first.unit), the run samples \(request.unit): use an account of that unit"
       )
     }
     return try request.scope.select(from: budgets, account: request.account)

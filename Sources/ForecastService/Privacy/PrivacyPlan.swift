@@ -170,7 +170,7 @@ extension PrivacyLedger {
     do {
       _ = try await pool.run(
         InsertPrivacyBudget(
-          account: account, unit: unit.rawValue, block: block, blockFrom: blockFrom,
+          account: account, unit: unit, block: block, blockFrom: blockFrom,
           blockUntil: blockUntil, epsilonLimit: limit, deltaLimit: delta, validFrom: validFrom,
           validUntil: validUntil, note: note))
     } catch let error as PostgresError where error.sqlState?.hasPrefix("23") == true {

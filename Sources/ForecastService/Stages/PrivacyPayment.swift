@@ -28,9 +28,12 @@ enum PrivacyPayment: Sendable {
   ) async throws -> PrivacyPayment {
     let ledger = PrivacyLedger(pool: pool, patience: patience)
     let charge = try trainer.charge(definition.forecaster)
-    guard let unit = ProtectedUnit(rawValue: charge.unit.rawValue) else {
-      throw ServiceError(.internalFault, "the ledger has no unit \(charge.unit.rawValue)")
-    }
+    let unit: ProtectedUnit =
+      switch charge.unit {
+      case .series: .series
+      case .block: try ProtectedUnit(name: "block", steps: charge.blockLength)
+      case .window: .window(steps: definition.contextLength + definition.horizon)
+      }
     let request = PrivacyLedger.Request(
       account: privacy.budget, unit: unit,
       mechanism: try .training(

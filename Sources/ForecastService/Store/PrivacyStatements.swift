@@ -9,7 +9,7 @@ import Privacy
 package struct LockPrivacyBudgets: PostgresStatement {
   package static let name = "lock_privacy_budgets"
   package static let sql = """
-    SELECT budget_id, budget_key, account, unit, block, block_from, block_until, epsilon_limit,
+    SELECT budget_id, budget_key, account, unit, unit_steps, block, block_from, block_until, epsilon_limit,
            delta_limit, valid_from, valid_until,
            clock_timestamp() >= valid_from AND (valid_until IS NULL OR clock_timestamp() < valid_until) AS valid
     FROM forecast.lock_privacy_budgets($1)
@@ -23,7 +23,7 @@ package struct LockPrivacyBudgets: PostgresStatement {
 package struct FindPrivacyBudgets: PostgresStatement {
   package static let name = "find_privacy_budgets"
   package static let sql = """
-    SELECT budget_id, budget_key, account, unit, block, block_from, block_until, epsilon_limit,
+    SELECT budget_id, budget_key, account, unit, unit_steps, block, block_from, block_until, epsilon_limit,
            delta_limit, valid_from, valid_until,
            now() >= valid_from AND (valid_until IS NULL OR now() < valid_until) AS valid
     FROM forecast.privacy_budget WHERE account = $1 ORDER BY budget_id
@@ -37,7 +37,8 @@ extension PrivacyBudget {
   fileprivate init(_ row: PostgresRow) throws {
     self.init(
       id: try row.decode("budget_id"), key: try row.decode("budget_key"),
-      account: try row.decode("account"), unit: try row.decode("unit"),
+      account: try row.decode("account"),
+      unit: try ProtectedUnit(name: row.decode("unit"), steps: row.decode("unit_steps")),
       block: try row.decode("block"), blockFrom: try row.decode("block_from"),
       blockUntil: try row.decode("block_until"), epsilonLimit: try row.decode("epsilon_limit"),
       deltaLimit: try row.decode("delta_limit"), validFrom: try row.decode("valid_from"),
@@ -49,13 +50,13 @@ extension PrivacyBudget {
 package struct InsertPrivacyBudget: PostgresStatement {
   package static let name = "insert_privacy_budget"
   package static let sql = """
-    INSERT INTO forecast.privacy_budget (account, unit, block, block_from, block_until, epsilon_limit,
-      delta_limit, valid_from, valid_until, note)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9, $10)
+    INSERT INTO forecast.privacy_budget (account, unit, unit_steps, block, block_from, block_until,
+      epsilon_limit, delta_limit, valid_from, valid_until, note)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()), $10, $11)
     RETURNING budget_id
     """
   package let account: String
-  package let unit: String
+  package let unit: ProtectedUnit
   package let block: String
   package let blockFrom: Date?
   package let blockUntil: Date?
@@ -66,8 +67,8 @@ package struct InsertPrivacyBudget: PostgresStatement {
   package let note: String?
   package var parameters: [any PostgresEncodable] {
     [
-      account, unit, block, blockFrom, blockUntil, epsilonLimit, deltaLimit, validFrom, validUntil,
-      note,
+      account, unit.name, unit.steps.map(Int32.init(clamping:)), block, blockFrom, blockUntil,
+      epsilonLimit, deltaLimit, validFrom, validUntil, note,
     ]
   }
   package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("budget_id") }
@@ -195,6 +196,7 @@ package struct ListPrivacy: PostgresStatement {
   package struct Row: Sendable {
     package let account: String
     package let unit: String
+    package let unitSteps: Int?
     package let block: String
     package let blockFrom: Date?
     package let blockUntil: Date?
@@ -216,8 +218,8 @@ package struct ListPrivacy: PostgresStatement {
 
   package static let name = "list_privacy"
   package static let sql = """
-    SELECT account, unit, block, block_from, block_until, epsilon_limit, epsilon_spent, epsilon_left, delta,
-           runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by
+    SELECT account, unit, unit_steps, block, block_from, block_until, epsilon_limit, epsilon_spent, epsilon_left,
+           delta, runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by
     FROM forecast.privacy WHERE $1::text IS NULL OR account = $1
     ORDER BY account, block_from NULLS FIRST, block
     """
@@ -226,7 +228,8 @@ package struct ListPrivacy: PostgresStatement {
   package static func decode(_ row: PostgresRow) throws -> Row {
     Row(
       account: try row.decode("account"), unit: try row.decode("unit"),
-      block: try row.decode("block"), blockFrom: try row.decode("block_from"),
+      unitSteps: try row.decode("unit_steps"), block: try row.decode("block"),
+      blockFrom: try row.decode("block_from"),
       blockUntil: try row.decode("block_until"), limit: try row.decode("epsilon_limit"),
       spent: try row.decode("epsilon_spent"), left: try row.decode("epsilon_left"),
       delta: try row.decode("delta"), runs: try row.decode("runs"),

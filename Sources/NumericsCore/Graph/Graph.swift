@@ -146,6 +146,7 @@ public protocol Operation<Element>: Sendable {
   var gradientsAreSeparate: Bool { get }
   var backwardRepeats: Bool { get }
   func unitForm(_ operands: UnitOperands) -> UnitForm?
+  func rowForm(_ operands: UnitOperands) -> RowForm?
   func addUnitGradient(_ unit: UnitRows, _ context: OperationContext<Element>)
 }
 
@@ -194,6 +195,21 @@ public struct OperationContext<Element: Real> {
     execution.steps[step].inputGradients[index].map {
       Gradient(base: execution.gradientPointer($0.place), adds: $0.adds)
     }
+  }
+
+  /// Where `backward` is to leave the gradients of every row for an operand without rows: in the layout of
+  /// ``Operation/rowForm(_:)``, overwriting what is there. nil where the sum over rows is wanted, or none.
+  public func rowGradient(_ index: Int) -> RowGradient? {
+    let planned = execution.steps[step]
+    guard planned.rows > 0, let place = planned.rowGradients[index] else { return nil }
+    return RowGradient(base: execution.pointer(place), rows: planned.rows)
+  }
+
+  /// Where gradients of rows go.
+  public struct RowGradient {
+    public let base: UnsafeMutablePointer<Element>
+    /// Rows of the batch.
+    public let rows: Int
   }
 
   public var tape: UnsafeMutablePointer<Element> {

@@ -11,6 +11,9 @@ struct PlannedStep: Sendable {
   var outputs: [PlannedPlace]
   var outputGradients: [PlannedPlace?]
   var inputGradients: [(place: PlannedPlace, adds: Bool)?]
+  /// By operand, where `rows`, those of the batch, are not 0.
+  var rowGradients: [PlannedPlace?] = []
+  var rows = 0
   var tape = PlannedPlace()
   var scratch = PlannedPlace()
   /// Gradients that this step's backward makes room for: they are sums of parts.
@@ -175,10 +178,9 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
         },
         runsForward: lives.runsForward[index], runsBackward: runs)
     }
-    self.steps = units?.sweep(steps) ?? steps
-    self.units = units?.makeSteps(
-      steps, graph, gradients: gradientPlace,
-      memory: requests.map { (request: $0, offset: offsets[$1]) })
+    let memory = requests.map { (request: $0, offset: offsets[$1]) }
+    self.steps = units?.sweep(steps, memory: memory) ?? steps
+    self.units = units?.makeSteps(steps, graph, gradients: gradientPlace, memory: memory)
   }
 }
 

@@ -36,6 +36,17 @@ public struct UnitForm: Sendable {
   public init(inputs: [Int]) { self.inputs = inputs }
 }
 
+/// Gradients of every row that `backward` can leave where it would add up: for operands without rows that are far
+/// smaller than what has rows.
+public struct RowForm: Sendable {
+  /// Of each operand without rows: where the gradients of rows lie in what is left.
+  public var layouts: [Int: RowLayout]
+  /// Numbers that follow the gradients of each operand, for the operation's own use.
+  public var scratchCounts: [Int: Int] = [:]
+
+  public init(_ layouts: [Int: RowLayout]) { self.layouts = layouts }
+}
+
 /// The rows of one unit, such as all windows of one series.
 public struct UnitRows: Sendable {
   public let range: Range<Int>
@@ -59,6 +70,10 @@ extension Operation {
   /// of a unit are copied together and `backward` runs on them, one by one, after another `forward` where there is
   /// a tape.
   public func unitForm(_ operands: UnitOperands) -> UnitForm? { nil }
+
+  /// Whether `backward` can leave the gradients of every row (``OperationContext/rowGradient(_:)``); nil if not.
+  /// Asked for operands without rows; it needs no `unitForm`.
+  public func rowForm(_ operands: UnitOperands) -> RowForm? { nil }
 
   /// Adds what the rows of a unit contribute to the gradients of the operands that have no rows.
   ///

@@ -25,6 +25,8 @@ struct UnitAnalysis<Element: Real> {
     /// As gathered, but for every row during the backward sweep: the gradients of all rows are kept, where
     /// they are far smaller than what they are made of (sums over time for a vector).
     case early(any Operation<Element>, runsForward: Bool)
+    /// As early, by the operation's own backward.
+    case rowwise(RowForm)
   }
 
   let rows: Int
@@ -84,9 +86,17 @@ struct UnitAnalysis<Element: Real> {
           !isShared[step.inputs[$0]] && (runsForward || one.backwardReads(input: $0))
         }
         let kept = count(given) + count(read.map { step.inputs[$0] })
-        parts.append(
-          2 * rows * count(wanted) <= kept
-            ? .early(one, runsForward: runsForward) : .gathered(one, runsForward: runsForward))
+        if 2 * rows * count(wanted) > kept {
+          parts.append(.gathered(one, runsForward: runsForward))
+        } else if let form = step.operation.rowForm(operands),
+          step.inputs.indices.allSatisfy({
+            !wanted.contains(step.inputs[$0]) || form.layouts[$0] != nil
+          })
+        {
+          parts.append(.rowwise(form))
+        } else {
+          parts.append(.early(one, runsForward: runsForward))
+        }
       }
     }
     self.parts = parts
@@ -126,11 +136,13 @@ struct UnitAnalysis<Element: Real> {
           isShared
             ? nil
             : layout(shape, one, rows: rows)
-              // Rows that share an axis with something else lie as in an operand of the same size.
-              ?? inputs.lazy.compactMap {
-                graph.values[$0].shape.count == shape.count ? layouts[$0] : nil
-              }
-              .first)
+              ?? inputs.lazy.compactMap { input in
+                layouts[input].flatMap {
+                  layout(
+                    shape, one, as: graph.values[input].shape, single.values[input].shape, $0,
+                    rows: rows)
+                }
+              }.first)
       }
     }
     return (layouts, shared)
@@ -148,6 +160,25 @@ struct UnitAnalysis<Element: Real> {
       inner: shape.axes[(differing[0] + 1)...].reduce(1, *))
   }
 
+  /// The same where rows share an axis with something else: as in an operand whose axes are the same up to
+  /// there, with many rows and with one, which no exchange of that axis leaves so.
+  private static func layout(
+    _ shape: Shape, _ one: Shape, as operand: Shape, _ oneOperand: Shape, _ known: RowLayout,
+    rows: Int
+  ) -> RowLayout? {
+    guard shape.rank == one.rank,
+      let axis = (0..<shape.rank).first(where: { shape[$0] != one[$0] }),
+      shape[axis] == rows * one[axis],
+      shape.axes[(axis + 1)...] == one.axes[(axis + 1)...],
+      operand.axes.prefix(axis + 1) == shape.axes.prefix(axis + 1),
+      oneOperand.axes.prefix(axis + 1) == one.axes.prefix(axis + 1)
+    else { return nil }
+    let before = shape.axes[..<axis].reduce(1, *)
+    let rest = shape.axes[(axis + 1)...].reduce(1, *)
+    guard known.outer % before == 0, one[axis] % (known.outer / before) == 0 else { return nil }
+    return RowLayout(outer: known.outer, inner: one[axis] * before / known.outer * rest)
+  }
+
   // MARK: Memory
 
   /// When a step's part for the units runs: after the backward sweep, in the reverse order too.
@@ -160,7 +191,7 @@ struct UnitAnalysis<Element: Real> {
 
   func keepsTape(_ index: Int) -> Bool {
     switch parts[index] {
-    case .none, .gathered, .early: false
+    case .none, .gathered, .early, .rowwise: false
     case .shared: true
     case .direct(let form): form.readsTape
     }
@@ -186,7 +217,7 @@ struct UnitAnalysis<Element: Real> {
     }
     for (index, step) in graph.operations.enumerated() {
       switch parts[index] {
-      case .none, .shared: break
+      case .none, .shared, .rowwise: break
       case .direct(let form):
         for input in form.inputs { keepValue(step.inputs[input]) }
         if form.readsOutputs { step.outputs.forEach(keepValue) }
@@ -240,8 +271,25 @@ struct UnitAnalysis<Element: Real> {
             index: index, purpose: .rows, count: rows * area.sharedCount,
             life: backward(index)...3 * count),
         ]
+      case .rowwise(let form):
+        return [
+          Request(
+            index: index, purpose: .rows, count: offsets(form).count,
+            life: backward(index)...3 * count)
+        ]
       }
     }
+  }
+
+  /// Where the operands' gradients are in the memory of a form, by operand.
+  private func offsets(_ form: RowForm) -> (starts: [Int: Int], count: Int) {
+    var (starts, count) = ([Int: Int](), 0)
+    for (slot, layout) in form.layouts.sorted(by: { $0.key < $1.key }) {
+      starts[slot] = count
+      let own = layout.outer * rows * layout.inner + (form.scratchCounts[slot] ?? 0)
+      count += (own + 15) / 16 * 16
+    }
+    return (starts, count)
   }
 
   private func shapes(_ ids: [Int]) -> [Shape] { ids.map { shapesOfOne[$0] } }
@@ -284,12 +332,27 @@ struct UnitAnalysis<Element: Real> {
   // MARK: Steps
 
   /// The steps of the plan without those gradients that come later.
-  func sweep(_ planned: [PlannedStep]) -> [PlannedStep] {
+  ///
+  /// - Parameter memory: offsets of what ``requests()`` asks for.
+  func sweep(
+    _ planned: [PlannedStep], memory: [(request: Request, offset: Int)]
+  ) -> [PlannedStep] {
     planned.enumerated().map { index, planned in
       var step = planned
       switch parts[index] {
       case .none: break
       case .shared: step.runsBackward = false
+      case .rowwise(let form):
+        let start = memory.first { $0.request.index == index }?.offset ?? 0
+        let starts = offsets(form).starts
+        step.rows = rows
+        step.rowGradients = step.inputGradients.indices.map { slot in
+          step.inputGradients[slot] == nil
+            ? nil : starts[slot].map { PlannedPlace(offset: start + $0) }
+        }
+        for (slot, id) in steps[index].inputs.enumerated() where isShared[id] {
+          step.inputGradients[slot] = nil
+        }
       case .direct, .gathered, .early:
         guard steps[index].operation.gradientsAreSeparate else { break }
         for (slot, id) in steps[index].inputs.enumerated() where isShared[id] {
@@ -364,6 +427,14 @@ struct UnitAnalysis<Element: Real> {
           gathering: UnitSteps.Gathering(copies: copies, runsForward: runsForward),
           from: PlannedPlace(offset: workspace), kept: kept)
         result.steps.append(.kept(kept))
+      case .rowwise(let form):
+        let starts = offsets(form).starts
+        for (slot, sum) in sums.enumerated() {
+          guard let sum, let layout = form.layouts[slot] else { continue }
+          result.steps.append(
+            .rowSum(
+              PlannedPlace(offset: offset(index, .rows) + starts[slot]!), layout, to: sum.place))
+        }
       }
     }
     for (id, value) in graph.values.enumerated() where isShared[id] && value.isDifferentiable {
@@ -446,6 +517,8 @@ struct UnitSteps<Element: Real> {
     case direct(Int, RowLayout)
     case gathered(Int, Gathering)
     case kept(Kept)
+    /// Gradients of all rows, and where those of a unit are to be added.
+    case rowSum(PlannedPlace, RowLayout, to: PlannedPlace)
   }
 
   let rows: Int
@@ -513,6 +586,14 @@ extension Execution {
           let from = pointer(kept.place) + row * kept.count
           for part in kept.parts {
             Element.add(part.count, from + part.offset, to: gradientPointer(part.to))
+          }
+        }
+      case .rowSum(let place, let layout, let to):
+        for row in range {
+          for outer in 0..<layout.outer {
+            Element.add(
+              layout.inner, pointer(place) + (outer * schedule.rows + row) * layout.inner,
+              to: gradientPointer(to) + outer * layout.inner)
           }
         }
       }

@@ -12,6 +12,12 @@ struct DepthwiseConvolution<Element: Real>: Operation {
   var gradientsAreSeparate: Bool { true }
   private var row: Int { batch * width }
 
+  func rowForm(_ operands: UnitOperands) -> RowForm? {
+    guard operands.inputs[1] == nil, operands.outputs[0] == RowLayout(outer: steps, inner: width)
+    else { return nil }
+    return RowForm([1: RowLayout(outer: kernel, inner: width)])
+  }
+
   func forward(_ context: OperationContext<Element>) {
     let (x, w, y) = (context.input(0), context.input(1), context.output())
     y.clear(steps * row)
@@ -29,6 +35,13 @@ struct DepthwiseConvolution<Element: Real>: Operation {
       for k in 0..<min(kernel, steps) {
         Element.multiplyAdd(
           rows: (steps - k) * batch, width: width, dy + k * row, w + k * width, to: to)
+      }
+    }
+    if let each = context.rowGradient(1) {
+      each.base.clear(kernel * row)
+      for k in 0..<min(kernel, steps) {
+        Element.multiplySum(
+          rows: steps - k, width: row, x, dy + k * row, to: each.base + k * row)
       }
     }
     if let dw = context.inputGradient(1) {

@@ -62,15 +62,32 @@ struct Affine<Element: Real>: Operation {
 struct Binary<Element: Real>: Operation {
   let function: BinaryFunction
   private let walk: BroadcastWalk
+  private let operands: [Shape]
 
   init(_ function: BinaryFunction, _ a: Shape, _ b: Shape) {
     self.function = function
+    operands = [a, b]
     walk = BroadcastWalk(a, b)
   }
 
   var outputs: [Shape] { [walk.shape] }
   var gradientsAreSeparate: Bool { true }
   func backwardReads(input: Int) -> Bool { function != .add && function != .subtract }
+
+  func rowForm(_ unit: UnitOperands) -> RowForm? {
+    guard [.add, .subtract, .multiply].contains(function), let layout = unit.outputs[0] else {
+      return nil
+    }
+    var form = RowForm([:])
+    for side in 0..<2 where unit.inputs[side] == nil {
+      let axes = Array(operands[side].axes.drop { $0 == 1 })
+      guard unit.inputs[1 - side] == layout, operands[side].count == layout.inner,
+        walk.shape.axes.suffix(axes.count) == axes[...]
+      else { return nil }
+      form.layouts[side] = RowLayout(outer: 1, inner: layout.inner)
+    }
+    return form
+  }
 
   func forward(_ context: OperationContext<Element>) {
     let (a, b, out) = (context.input(0), context.input(1), context.output())
@@ -83,6 +100,22 @@ struct Binary<Element: Real>: Operation {
   func backward(_ context: OperationContext<Element>) {
     guard let dy = context.outputGradient() else { return }
     let reads = backwardReads(input: 0)
+    for side in 0..<2 {
+      guard let gradient = context.rowGradient(side) else { continue }
+      // `[outer, rows, inner]`, of which the operand has the last: sums over the first.
+      let width = gradient.rows * (side == 0 ? walk.leftCount : walk.rightCount)
+      let outer = walk.shape.count / width
+      gradient.base.clear(width)
+      if function == .multiply {
+        Element.multiplySum(
+          rows: outer, width: width, context.input(1 - side), dy, to: gradient.base)
+        continue
+      }
+      Element.addColumnSums(rows: outer, width: width, dy, to: gradient.base)
+      if function == .subtract && side == 1 {
+        Element.scale(width, -1, gradient.base, gradient.base, adds: false)
+      }
+    }
     // A sum needs no operands: theirs may be gone, so the kernel is given others.
     let a = reads ? context.input(0) : UnsafePointer(dy)
     let b = reads ? context.input(1) : UnsafePointer(dy)

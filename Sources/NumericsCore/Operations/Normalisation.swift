@@ -13,6 +13,13 @@ struct Normalisation<Element: Real>: Operation {
   private var rows: Int { shape.count / width }
   var tapeCount: Int { 2 * rows }
 
+  func rowForm(_ operands: UnitOperands) -> RowForm? {
+    guard operands.inputs[1] == nil, operands.outputs[0]?.inner == shape.last else { return nil }
+    var form = RowForm([1: RowLayout(outer: 1, inner: shape.last)])
+    form.scratchCounts[1] = operands.rows * shape.last
+    return form
+  }
+
   func forward(_ context: OperationContext<Element>) {
     Element.normalise(
       rows: rows, width: width, groups: groups, centred: isCentred, epsilon: epsilon,
@@ -23,6 +30,18 @@ struct Normalisation<Element: Real>: Operation {
   func backward(_ context: OperationContext<Element>) {
     guard let dy = context.outputGradient() else { return }
     let dx = context.inputGradient(0)
+    if let each = context.rowGradient(1) {
+      // A gain of its own for every row of the batch: groups repeat after all of them.
+      let count = each.rows * shape.last
+      let gains = each.base + count
+      Element.broadcast(rows: each.rows, width: shape.last, context.input(1), to: gains)
+      each.base.clear(count)
+      Element.normaliseGradient(
+        rows: rows, width: width, groups: each.rows * groups, centred: isCentred,
+        context.input(0), gain: gains, statistics: context.tape, dy, dx: dx?.base,
+        adds: dx?.adds ?? false, dGain: each.base)
+      return
+    }
     Element.normaliseGradient(
       rows: rows, width: width, groups: groups, centred: isCentred, context.input(0),
       gain: context.input(1),

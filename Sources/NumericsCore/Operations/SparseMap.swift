@@ -1,15 +1,12 @@
+import CKernels
+
 /// A linear map along the first axis whose rows have few entries: `y[i] = sum of weight x[index]`.
 ///
-/// Interpolation, averages and pooling in time are such maps. Arithmetic is that of the entries, each over the
+/// Interpolation, moving averages and choices of steps are such maps. Arithmetic is that of the entries, each over the
 /// numbers of all other axes at once.
 struct SparseMap<Element: Real>: Operation {
-  struct Entry: Sendable {
-    let index: Int
-    let weight: Element
-  }
-
   /// Entries of each row of the result.
-  let rows: [[Entry]]
+  let rows: [[SparseEntry]]
   let inputs: Int
   /// Numbers in a row.
   let inner: Int
@@ -19,9 +16,11 @@ struct SparseMap<Element: Real>: Operation {
 
   func forward(_ context: OperationContext<Element>) {
     let (x, y) = (context.input(0), context.output())
+    let type = Element.kernelType
     for (i, row) in rows.enumerated() {
       for (k, entry) in row.enumerated() {
-        Element.scale(inner, entry.weight, x + entry.index * inner, y + i * inner, adds: k > 0)
+        ck_scale(
+          type, inner, entry.weight, x + entry.index * inner, y + i * inner, k > 0 ? 1 : 0)
       }
     }
   }
@@ -29,16 +28,23 @@ struct SparseMap<Element: Real>: Operation {
   func backward(_ context: OperationContext<Element>) {
     guard let dx = context.inputGradient(0), let dy = context.outputGradient() else { return }
     let to = dx.cleared(inputs * inner)
+    let type = Element.kernelType
     for (i, row) in rows.enumerated() {
       for entry in row {
-        Element.scale(inner, entry.weight, dy + i * inner, to + entry.index * inner, adds: true)
+        ck_scale(type, inner, entry.weight, dy + i * inner, to + entry.index * inner, 1)
       }
     }
   }
 }
 
+/// Not generic, so that a walk over many of them reads them where they lie.
+struct SparseEntry: Sendable {
+  let index: Int
+  let weight: Double
+}
+
 extension Tensor {
-  private func mapped(_ rows: [[SparseMap<Element>.Entry]]) -> Tensor {
+  private func mapped(_ rows: [[SparseEntry]]) -> Tensor {
     let operation = SparseMap<Element>(
       rows: rows, inputs: shape[0], inner: shape.count / shape[0],
       outputs: [Shape([rows.count] + shape.axes.dropFirst())])
@@ -57,8 +63,8 @@ extension Tensor {
         let left = min(Int(bounded), max(knots - 2, 0))
         let share = bounded - Double(left)
         let entries = [
-          SparseMap<Element>.Entry(index: left, weight: Element(1 - share)),
-          SparseMap<Element>.Entry(index: min(left + 1, knots - 1), weight: Element(share)),
+          SparseEntry(index: left, weight: 1 - share),
+          SparseEntry(index: min(left + 1, knots - 1), weight: share),
         ].filter { $0.weight != 0 }
         return entries
       })
@@ -78,8 +84,8 @@ extension Tensor {
           var repeats = 1
           if index == 0 { repeats += max(half - t, 0) }
           if index == count - 1 { repeats += max(t + half - (count - 1), 0) }
-          return SparseMap<Element>.Entry(
-            index: index, weight: Element(repeats) / Element(window))
+          return SparseEntry(
+            index: index, weight: Double(repeats) / Double(window))
         }
       })
   }
@@ -94,6 +100,6 @@ extension Tensor {
   /// Rows of the first axis by number; one may come several times.
   public func rows(_ numbers: [Int]) -> Tensor {
     precondition(numbers.allSatisfy { $0 >= 0 && $0 < shape[0] })
-    return mapped(numbers.map { [SparseMap<Element>.Entry(index: $0, weight: 1)] })
+    return mapped(numbers.map { [SparseEntry(index: $0, weight: 1)] })
   }
 }

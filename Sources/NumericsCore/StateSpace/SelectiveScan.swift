@@ -30,6 +30,16 @@ struct SelectiveScan<Element: Real>: Operation {
   func backwardReads(input: Int) -> Bool { input != 3 }
   var gradientsAreSeparate: Bool { true }
 
+  func rowForm(_ operands: UnitOperands) -> RowForm? {
+    guard operands.inputs[3] == nil, operands.inputs[4] == nil,
+      operands.outputs[0] == RowLayout(outer: scan.steps, inner: scan.width)
+    else { return nil }
+    return RowForm([
+      3: RowLayout(outer: 1, inner: scan.width * scan.states),
+      4: RowLayout(outer: 1, inner: scan.width),
+    ])
+  }
+
   func forward(_ context: OperationContext<Element>) {
     let (tape, state) = (context.tape, context.scratch)
     state.clear(scan.batch * vectors)
@@ -50,8 +60,15 @@ struct SelectiveScan<Element: Real>: Operation {
     )
     let adds =
       (dx?.adds ?? false ? 1 : 0) | (dDelta?.adds ?? false ? 2 : 0) | (dBC?.adds ?? false ? 4 : 0)
-    let dDecay = context.inputGradient(3)?.cleared(scan.width * scan.states)
-    let dSkip = context.inputGradient(4)?.cleared(scan.width)
+    var dDecay = context.inputGradient(3)?.cleared(scan.width * scan.states)
+    var dSkip = context.inputGradient(4)?.cleared(scan.width)
+    let decayOfRows = context.rowGradient(3)
+    let skipOfRows = context.rowGradient(4)
+    if let decayOfRows, let skipOfRows {
+      (dDecay, dSkip) = (decayOfRows.base, skipOfRows.base)
+      decayOfRows.base.clear(scan.batch * scan.width * scan.states)
+      skipOfRows.base.clear(scan.batch * scan.width)
+    }
     withUnsafePointer(to: scan) {
       if let given = context.outputGradient(1) {
         ck_selective_state(Element.kernelType, $0, 0, dState, given)
@@ -62,7 +79,7 @@ struct SelectiveScan<Element: Real>: Operation {
         Element.kernelType, $0, context.input(0), context.input(1),
         hasGaps ? context.input(5) : nil, context.input(2), context.input(4), context.tape,
         context.outputGradient(), dState, dx?.base, dDelta?.base, dBC?.base, Int32(adds), dDecay,
-        dSkip, scratch)
+        dSkip, decayOfRows == nil ? 0 : 1, scratch)
     }
   }
 }
@@ -78,6 +95,15 @@ struct ShortConvolution<Element: Real>: Operation {
   var outputs: [Shape] { [[steps, batch, width]] }
   var scratchCount: Int { taps * batch * width }
 
+  func rowForm(_ operands: UnitOperands) -> RowForm? {
+    guard operands.inputs[1] == nil, operands.inputs[2] == nil,
+      operands.outputs[0] == RowLayout(outer: steps, inner: width)
+    else { return nil }
+    return RowForm([
+      1: RowLayout(outer: 1, inner: taps * width), 2: RowLayout(outer: 1, inner: width),
+    ])
+  }
+
   func forward(_ context: OperationContext<Element>) {
     ck_short_forward(
       Element.kernelType, steps, batch, width, taps, context.input(0), context.input(1),
@@ -87,12 +113,16 @@ struct ShortConvolution<Element: Real>: Operation {
   func backward(_ context: OperationContext<Element>) {
     guard let dy = context.outputGradient() else { return }
     let dx = context.inputGradient(0)
-    guard let dw = context.inputGradient(1)?.cleared(taps * width),
-      let dBias = context.inputGradient(2)?.cleared(width)
+    let (weightOfRows, biasOfRows) = (context.rowGradient(1), context.rowGradient(2))
+    weightOfRows?.base.clear(batch * taps * width)
+    biasOfRows?.base.clear(batch * width)
+    guard let dw = weightOfRows?.base ?? context.inputGradient(1)?.cleared(taps * width),
+      let dBias = biasOfRows?.base ?? context.inputGradient(2)?.cleared(width)
     else { preconditionFailure("the weights of a convolution are differentiated together") }
     ck_short_backward(
       Element.kernelType, steps, batch, width, taps, context.input(0), context.input(1),
-      context.input(2), dy, dx?.base, dx?.adds ?? false ? 1 : 0, dw, dBias, context.scratch)
+      context.input(2), dy, dx?.base, dx?.adds ?? false ? 1 : 0, dw, dBias,
+      weightOfRows == nil ? 0 : 1, context.scratch)
   }
 }
 

@@ -1,3 +1,5 @@
+import NumericsCore
+
 /// The stream cipher ChaCha20 (Bernstein 2008) as in RFC 8439: 256-bit key, 96-bit nonce, 32-bit counter.
 package struct ChaCha20: Sendable {
   private let key: SIMD8<UInt32>
@@ -92,10 +94,21 @@ package struct ChaCha20: Sendable {
 
   package static let wordsAtOnce = 16 * 4
 
-  /// Four blocks from `counter` on; word w of block b comes at `4 w + b`.
-  package func fill(_ words: UnsafeMutablePointer<UInt32>, from counter: UInt32) {
-    let counters = SIMD4<UInt32>(repeating: counter) &+ SIMD4<UInt32>(0, 1, 2, 3)
-    let vectors = UnsafeMutableRawPointer(words)
-    blocks(counters) { vectors.storeBytes(of: $1, toByteOffset: $0 * 16, as: SIMD4<UInt32>.self) }
+  /// Blocks from `counter` on, in groups of four: word w of block b of a group comes at `4 w + b`.
+  ///
+  /// - Parameter groups: a multiple of 4.
+  package func fill(
+    _ words: UnsafeMutablePointer<UInt32>, from counter: UInt32, groups: Int
+  ) {
+    precondition(groups % 4 == 0)
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 11) { secret in
+      for i in 0..<8 { secret[i] = key[i] }
+      for i in 0..<3 { secret[8 + i] = nonce[i] }
+      KeyStream.fill(
+        key: secret.baseAddress!, nonce: secret.baseAddress! + 8, counter: counter, groups: groups,
+        into: words)
+      // The stack does not keep the key.
+      secret.update(repeating: 0)
+    }
   }
 }

@@ -43,9 +43,7 @@ public final class SecureRandom: RandomNumberGenerator {
   private func refill() {
     let cipher = ChaCha20(key: key, nonce: nonce)
     buffer.withMemoryRebound(to: UInt32.self, capacity: 2 * Self.words) { words in
-      for k in 0..<16 {
-        cipher.fill(words + k * ChaCha20.wordsAtOnce, from: counter &+ UInt32(4 * k))
-      }
+      cipher.fill(words, from: counter, groups: 16)
     }
     counter &+= 64
     if counter == 0 {

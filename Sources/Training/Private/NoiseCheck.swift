@@ -1,6 +1,6 @@
 import Foundation
-import NumericsCore
-import Privacy
+package import NumericsCore
+package import Privacy
 
 /// Looks, during training, whether what the optimiser gets has the noise that is accounted for.
 ///
@@ -9,9 +9,9 @@ import Privacy
 /// contribution reaches, and some of the gradient's own, whose sums were known before. The sum of squares of n
 /// standard normal numbers leaves `n - 2 sqrt(n x) ... n + 2 sqrt(n x) + 2 x` with probability at most `2 exp(-x)`
 /// (Laurent & Massart 2000, lemma 1). Each step is judged, and all steps so far together.
-struct NoiseCheck {
+package struct NoiseCheck {
   /// `x`: a false alarm in 1e16 steps.
-  static let strictness = 40.0
+  package static let strictness = 40.0
 
   private struct Group {
     var squares = 0.0
@@ -41,12 +41,12 @@ struct NoiseCheck {
   private var steps = 0
   private var all = [Group(), Group()]
 
-  init(parameters: Int, heldBack: Range<Int>) {
+  package init(parameters: Int, heldBack: Range<Int>) {
     self.parameters = parameters
     self.heldBack = heldBack
   }
 
-  mutating func before(_ sum: ClippedSum) {
+  package mutating func before(_ sum: ClippedSum) {
     let count = min(parameters, heldBack.count)
     looked = (0..<count).map { ($0 * parameters / count + steps * 7) % parameters }
     sums = looked.map { sum.value($0) }
@@ -56,7 +56,7 @@ struct NoiseCheck {
   ///   - mean: what the optimiser gets, `scale` times the sum.
   ///   - deviation: of the noise on the sum.
   /// - Throws: `TrainingError.notPrivate`.
-  mutating func after(_ mean: Buffer<Float>, scale: Double, deviation: Double) throws {
+  package mutating func after(_ mean: Buffer<Float>, scale: Double, deviation: Double) throws {
     steps += 1
     let factor = 1 / (scale * deviation)
     var own = [Group(), Group()]

@@ -137,8 +137,8 @@ package final class PrivateSum {
 /// Every unit says whether its norm was below, as `mark` or `-mark` in a coordinate of its own; the noise of that
 /// coordinate is that of all others. Contribution and mark together have the norm `sensitivity`, so that the
 /// step costs what it costs without: the price is noise that is larger by `sensitivity / norm`.
-struct AdaptiveNorm {
-  private(set) var norm: Double
+package struct AdaptiveNorm {
+  package private(set) var norm: Double
   private let quantile: Double
   private let expected: Double
   /// `mark / norm`.
@@ -147,7 +147,7 @@ struct AdaptiveNorm {
   /// Learning rate of the norm's logarithm, 0.2 in the paper.
   private static var rate: Double { 0.2 }
 
-  init(norm: Double, quantile: Double, expected: Double, noiseMultiplier: Double) {
+  package init(norm: Double, quantile: Double, expected: Double, noiseMultiplier: Double) {
     self.norm = norm
     start = norm
     self.quantile = quantile
@@ -158,11 +158,11 @@ struct AdaptiveNorm {
     share = 1 / (ratio * ratio - 1).squareRoot()
   }
 
-  var mark: Double { norm * share }
-  var sensitivity: Double { norm * (1 + share * share).squareRoot() }
+  package var mark: Double { norm * share }
+  package var sensitivity: Double { norm * (1 + share * share).squareRoot() }
 
   /// - Parameter counted: the sum of the marks with its noise.
-  mutating func update(counted: Double) {
+  package mutating func update(counted: Double) {
     let below = 0.5 + counted / (2 * mark * expected)
     norm *= exp(-Self.rate * (min(2, max(-1, below)) - quantile))
     // Limits that the data have no part in.

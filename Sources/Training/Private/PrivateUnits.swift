@@ -42,7 +42,7 @@ struct PrivateUnits {
 extension Panel {
   /// The same observations as shorter series: each is cut where the ordinal of a step is a multiple of
   /// `length`. A window of one block sees nothing of another.
-  func cut(into length: Int) -> Panel {
+  package func cut(into length: Int) -> Panel {
     var (keys, offsets, ordinals) = ([String](), [0], [Int]())
     for series in 0..<count {
       let range = self.range(of: series)

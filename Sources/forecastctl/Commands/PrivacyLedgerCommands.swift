@@ -57,17 +57,11 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
         """)
     @Argument(help: "Name of the account: one set of private data.") var account: String
     @Option(
-      help: "What is protected: series, block, window or observation.",
-      completion: .list(ProtectedUnit.allCases.map(\.rawValue)),
-      transform: { name in
-        guard let unit = ProtectedUnit(rawValue: name) else {
-          throw ValidationError(
-            "the unit is '\(name)', expected \(ProtectedUnit.allCases.map(\.rawValue).joined(separator: ", "))"
-          )
-        }
-        return unit
-      })
-    var unit: ProtectedUnit
+      help: "What is protected: series, block (a stretch of time of a series) or window.",
+      completion: .list(ProtectedUnit.names))
+    var unit: String
+    @Option(help: ArgumentHelp("Length of a block or a window in steps.", valueName: "n"))
+    var unitSteps: Int?
     @Option(
       help: ArgumentHelp("What all charges together may come to.", valueName: "e"),
       transform: { text in
@@ -99,6 +93,7 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+      let unit = try ProtectedUnit(name: unit, steps: unitSteps)
       let from = try Instants.read(blockFrom, "--block-from")
       let until = try Instants.read(blockUntil, "--block-until")
       let validFrom = try Instants.read(validFrom, "--valid-from")
@@ -205,7 +200,8 @@ private enum PrivacyTables {
   static func budgets(_ rows: [ListPrivacy.Row]) -> Table {
     var table = Table(
       [
-        Column("account", priority: .essential), Column("unit"), Column("block"),
+        Column("account", priority: .essential), Column("unit"),
+        Column("unit_steps", priority: .low), Column("block"),
         Column("epsilon_limit", title: "limit", priority: .essential),
         Column("epsilon_spent", title: "spent", priority: .essential),
         Column("epsilon_left", title: "left", priority: .essential), Column("delta"),
@@ -218,7 +214,8 @@ private enum PrivacyTables {
       ], emptyMessage: "no privacy budget yet: `forecastctl privacy budget create`")
     for row in rows {
       table.append([
-        .text(row.account), .text(row.unit), .text(row.block), amount(row.limit),
+        .text(row.account), .text(row.unit), .integer(row.unitSteps), .text(row.block),
+        amount(row.limit),
         amount(row.spent), amount(row.left, row.left == .zero ? .bad : nil), fraction(row.delta),
         .integer(row.runs), .integer(row.charges), .integer(row.uncommitted),
         .date(row.lastChargeAt), .date(row.blockFrom, .stamp(.minute)),

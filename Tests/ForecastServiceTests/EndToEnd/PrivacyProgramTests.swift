@@ -53,7 +53,9 @@ struct PrivacyProgramTests {
     let spent = try #require(listed["epsilon_spent"] as? Double)
     #expect(spent > 0 && spent == charge["composed_epsilon"] as? Double)
     ended = try await call("budget", "list", "-o", "csv")
-    #expect(ended.output.hasPrefix("account,unit,block,epsilon_limit,epsilon_spent,epsilon_left"))
+    #expect(
+      ended.output.hasPrefix(
+        "account,unit,unit_steps,block,epsilon_limit,epsilon_spent,epsilon_left"))
     ended = try await call("show", "-o", "jsonl")
     #expect(try object(ended.output)["job"] as? String == "job-1")
 
@@ -88,6 +90,7 @@ struct PrivacyProgramTests {
       (["--epsilon", "0"], "above 0"), (["--epsilon", "many"], "a number such as"),
       (["--epsilon", "1", "--block-from", "soon"], "--block-from"),
       (["--epsilon", "1", "--valid-until", "2001-01-01"], "ends before it begins"),
+      (["--epsilon", "1", "--unit-steps", "5"], "series of 5 steps"),
     ] {
       ended = try await programs.start("forecastctl", ["privacy"] + create + arguments).end()
       #expect(ended.status == 64 && ended.errors.contains(words), "\(ended.errors)")

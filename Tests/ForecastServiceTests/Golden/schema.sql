@@ -28,8 +28,8 @@ BEGIN
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
   FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account ORDER BY b.budget_id LOOP
-    IF other.unit <> NEW.unit THEN
-      RAISE EXCEPTION 'account "%" protects the unit %, a block of it cannot protect %', NEW.account, other.unit, NEW.unit
+    IF (other.unit, other.unit_steps) IS DISTINCT FROM (NEW.unit, NEW.unit_steps) THEN
+      RAISE EXCEPTION 'account "%" protects another unit: %', NEW.account, concat_ws(' of steps ', other.unit, other.unit_steps)
         USING ERRCODE = 'check_violation', HINT = 'Open another account.';
     ELSIF other.block <> NEW.block AND tstzrange(other.block_from, other.block_until) && tstzrange(NEW.block_from, NEW.block_until) THEN
       RAISE EXCEPTION 'block "%" overlaps block "%" of account "%"', NEW.block, other.block, NEW.account
@@ -277,6 +277,7 @@ CREATE TABLE forecast.privacy_budget (
     budget_key uuid DEFAULT gen_random_uuid() NOT NULL,
     account text NOT NULL,
     unit text NOT NULL,
+    unit_steps integer,
     block text DEFAULT 'all'::text NOT NULL,
     block_from timestamp with time zone,
     block_until timestamp with time zone,
@@ -293,7 +294,9 @@ CREATE TABLE forecast.privacy_budget (
     CONSTRAINT privacy_budget_delta_limit_check CHECK (((delta_limit > (0)::double precision) AND (delta_limit < (1)::double precision))),
     CONSTRAINT privacy_budget_epsilon_limit_check CHECK (((epsilon_limit > (0)::numeric) AND (epsilon_limit < '1000000000000000'::numeric))),
     CONSTRAINT privacy_budget_note_check CHECK ((note <> ''::text)),
-    CONSTRAINT privacy_budget_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text, 'observation'::text]))),
+    CONSTRAINT privacy_budget_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text]))),
+    CONSTRAINT privacy_budget_unit_has_steps CHECK (((unit = 'series'::text) = (unit_steps IS NULL))),
+    CONSTRAINT privacy_budget_unit_steps_check CHECK ((unit_steps >= 2)),
     CONSTRAINT privacy_budget_valid_for_a_time CHECK ((valid_from < valid_until))
 );
 
@@ -330,7 +333,14 @@ COMMENT ON COLUMN forecast.privacy_budget.account IS 'Name that a job gives: one
 -- Name: COLUMN privacy_budget.unit; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), a window, or one observation. Equal in all blocks of an account; a run that samples another unit is refused.';
+COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), or one window of context and horizon. Equal in all blocks of an account; a run that samples another unit is refused.';
+
+
+--
+-- Name: COLUMN privacy_budget.unit_steps; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_budget.unit_steps IS 'Steps of the series that a block or a window is long; NULL for series. A run with another length is refused.';
 
 
 --
@@ -2203,6 +2213,7 @@ COMMENT ON COLUMN forecast.privacy_charge_state.entered_at IS 'When, by the data
 CREATE VIEW forecast.privacy AS
  SELECT b.account,
     b.unit,
+    b.unit_steps,
     b.block,
     b.block_from,
     b.block_until,

@@ -164,7 +164,9 @@ struct PrivacyLedgerTests {
     #expect(await code(try .release(account: "nobody")) == .unknownBudget)
     #expect(
       await code(
-        .init(account: "people", unit: .window, mechanism: try .release(epsilon: 0.1, delta: 0)))
+        .init(
+          account: "people", unit: .window(steps: 20),
+          mechanism: try .release(epsilon: 0.1, delta: 0)))
         == .badArgument)
     #expect(
       await code(
@@ -181,6 +183,29 @@ struct PrivacyLedgerTests {
     )
     #expect(await code(try .release(account: "gone")) == .privacyBudget)
     #expect(try await service.service.value("SELECT count(*) FROM forecast.privacy_charge") == "0")
+    await service.close()
+  }
+
+  @Test("blocks and windows of another length are another unit")
+  func lengths() async throws {
+    let service = try LedgerService()
+    let token = try await service.attempts(1)[0].token
+    try await service.ledger.open(
+      account: "weeks", unit: .block(steps: 168), epsilon: #require(EpsilonAmount("1")),
+      delta: 1e-6)
+    func reserve(_ unit: ProtectedUnit) async throws {
+      _ = try await service.ledger.reserve(
+        .init(account: "weeks", unit: unit, mechanism: .release(epsilon: 0.25, delta: 0)),
+        token: token)
+    }
+    for unit in [ProtectedUnit.series, .window(steps: 168), .block(steps: 24)] {
+      let error = await #expect(throws: ServiceError.self) { try await reserve(unit) }
+      #expect(error?.code == .badArgument && error?.message.contains("block of 168 steps") == true)
+    }
+    try await reserve(.block(steps: 168))
+    #expect(throws: ServiceError.self) { try ProtectedUnit(name: "series", steps: 3) }
+    #expect(throws: ServiceError.self) { try ProtectedUnit(name: "block", steps: nil) }
+    #expect(throws: ServiceError.self) { try ProtectedUnit(name: "person", steps: nil) }
     await service.close()
   }
 
@@ -201,7 +226,7 @@ struct PrivacyLedgerTests {
       ("overlapping", ProtectedUnit.series, "2026-06-30", "2026-08-01"),
       ("q2", .series, "2027-01-01", "2027-02-01"),
       ("backwards", .series, "2028-02-01", "2028-01-01"),
-      ("other-unit", .window, "2029-01-01", "2029-02-01"),
+      ("other-unit", .window(steps: 20), "2029-01-01", "2029-02-01"),
       ("Bad Name", .series, "2030-01-01", "2030-02-01"),
     ] {
       let error = await #expect(throws: ServiceError.self) {

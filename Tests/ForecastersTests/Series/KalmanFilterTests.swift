@@ -1,3 +1,6 @@
+// Names: shape letters T.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Forecasters
 import Foundation
 import NumericsCore

@@ -218,6 +218,17 @@ struct KalmanForecasterTests {
     let all = try forecasts([Array(series.suffix(30))], configuration())
     let limited = try forecasts([series], configuration(["history": .integer(30)]))
     #expect(all == limited)
+    func affordable(_ season: Int, _ harmonics: Int) -> Int {
+      let seasons = StructuralModel.seasons(
+        [season], span: .max, form: .trigonometric, harmonics: harmonics)
+      return KalmanForecaster.affordable(
+        StructuralModel(trend: .damped, seasons: seasons), longest: season)
+    }
+    #expect(throws: ForecasterError.self) {
+      _ = try configuration(["seasonal": .text("dummy")], seasonality: [24, 168])
+    }
+    #expect(affordable(4, 0) == 2000 && affordable(12, 0) == 2000)
+    #expect((500..<2000).contains(affordable(168, 12)) && affordable(336, 0) == 3 * 336)
   }
 
   @Test("a season keeps the wall clock where it is changed")

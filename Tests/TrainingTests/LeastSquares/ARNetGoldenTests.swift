@@ -1,3 +1,6 @@
+// Names: shape letters D, P.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Foundation
 import NumericsCore
 import TestSupport

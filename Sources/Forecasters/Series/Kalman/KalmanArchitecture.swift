@@ -20,8 +20,22 @@ public enum KalmanArchitecture: SeriesArchitecture {
       "whether logarithms of positive series are modelled; auto chooses for each series"),
     .integer(
       "history", 0...1_000_000, standard: 0,
-      "newest steps that are read, whatever contextLength says; 0 is all, up to 2000"),
+      "newest steps that are read, whatever contextLength says; 0 is what is affordable, 2000 at most"
+    ),
   ]
+
+  /// States of a model at most: likelihoods take the time of their square.
+  static let states = 128
+
+  public static func validate(_ configuration: ForecasterConfiguration) throws {
+    let states = KalmanForecaster.fullModel(configuration).states
+    guard states <= Self.states else {
+      throw ForecasterError(
+        .badConfiguration,
+        "the seasons \(configuration.seasonality) take \(states) states, expected at most \(Self.states): choose seasonal trigonometric with fewer harmonics"
+      )
+    }
+  }
 
   public static func makeForecaster(
     _ configuration: ForecasterConfiguration

@@ -1,3 +1,6 @@
+// Names: shape letters H, Q.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Foundation
 
 /// Forecasts each series by the structural model that fits it best: see ``KalmanArchitecture``.
@@ -5,8 +8,9 @@ import Foundation
 /// Quantiles are normal, of the mean and variance that the filter gives each step ahead; those of a model of
 /// logarithms are mapped back. Variances are those of maximum likelihood over the share of observations
 /// that the parameters leave. A series with a single value or no change stays where it is.
-final class KalmanForecaster: SeriesForecaster {
-  let batch = 16
+package final class KalmanForecaster: SeriesForecaster {
+  /// Few: a season of many states takes a second a series.
+  package let batch = 4
 
   private let horizon: Int
   /// Standard normal quantiles of the levels.
@@ -16,6 +20,7 @@ final class KalmanForecaster: SeriesForecaster {
   private let form: StructuralModel.Form?
   private let harmonics: Int
   private let transforms: [Transform]
+  /// Steps that are read at most.
   private let history: Int
   private var models: [Key: MaximumLikelihood] = [:]
 
@@ -42,10 +47,29 @@ final class KalmanForecaster: SeriesForecaster {
     default: transforms = [.none, .log]
     }
     let steps = configuration.integer("history")
-    history = steps == 0 ? 2000 : steps
+    history =
+      steps > 0
+      ? steps
+      : Self.affordable(Self.fullModel(configuration), longest: seasonality.max() ?? 1)
   }
 
-  func forecast(
+  /// The largest model that a configuration allows, for series that are long enough for all seasons.
+  static func fullModel(_ configuration: ForecasterConfiguration) -> StructuralModel {
+    StructuralModel(
+      trend: configuration.text("trend") == "level" ? .level : .damped,
+      seasons: StructuralModel.Form(rawValue: configuration.text("seasonal")).map {
+        StructuralModel.seasons(
+          configuration.seasonality, span: .max, form: $0,
+          harmonics: configuration.integer("harmonics"))
+      } ?? [])
+  }
+
+  /// Steps that a model reads where nothing is said: the time of a step rises with the square of its states.
+  package static func affordable(_ model: StructuralModel, longest: Int) -> Int {
+    min(2000, max(500_000 / (model.states * model.states), 3 * longest, 200))
+  }
+
+  package func forecast(
     _ series: [SeriesValues], into quantiles: UnsafeMutablePointer<Double>
   ) throws {
     for (number, one) in series.enumerated() {

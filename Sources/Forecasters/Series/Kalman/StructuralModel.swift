@@ -62,7 +62,7 @@ package struct StructuralModel: Hashable {
     _ lengths: [Int], span: Int, form: Form, harmonics: Int, stepsPerDay: Int = 1
   ) -> [Season] {
     var seasons: [Season] = []
-    for length in Set(lengths).sorted() where length > 1 && 2 * length <= span {
+    for length in Set(lengths).sorted() where length > 1 && length <= span / 2 {
       let all = length / 2
       let most = harmonics == 0 ? all : min(harmonics, all)
       let own = (1...max(most, 1)).filter { cycle in

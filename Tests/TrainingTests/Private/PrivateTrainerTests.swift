@@ -1,0 +1,277 @@
+import Forecasters
+import Foundation
+import NumericsCore
+import Privacy
+import TestSupport
+import Testing
+import Training
+
+@Suite("Private training")
+struct PrivateTrainerTests {
+  static let training = TrainingConfiguration(
+    steps: 60, batch: 20, learningRate: 5e-3, seed: 2, threads: 2)
+
+  static func privacy(_ change: (inout PrivacyConfiguration) -> Void = { _ in })
+    -> PrivacyConfiguration
+  {
+    var privacy = PrivacyConfiguration(epsilon: 8, delta: 1e-5, units: 200, clippingNorm: 0.1)
+    change(&privacy)
+    return privacy
+  }
+
+  static let panel = Sample.panel(Sample.seasonal(200, length: 48))
+
+  @Test("the charge is known without data, keeps the promise, and is what the fit reports")
+  func charge() throws {
+    let trainer = PrivateTrainer(Self.training, privacy: Self.privacy())
+    let charge = try trainer.charge(Sample.configuration)
+    #expect(charge.epsilon <= 8 && charge.epsilon > 7.9)
+    #expect(charge.samplingRate == 0.1 && charge.steps == 60 && charge.delta == 1e-5)
+    expectClose(try charge.losses().epsilon(atDelta: 1e-5), charge.epsilon, relative: 1e-9)
+    var seen: [Int] = []
+    let fit = try trainer.fit(Sample.configuration, on: Self.panel) { seen.append($0.step) }
+    #expect(fit.charge == charge && seen == Array(1...60))
+    #expect(
+      try JSONDecoder().decode(PrivacyCharge.self, from: JSONEncoder().encode(charge)) == charge)
+  }
+
+  @Test(
+    "learns something where there are many units",
+    arguments: [PrivateClipping.flat, .automatic, .adaptive])
+  func learns(clipping: PrivateClipping) throws {
+    var training = Self.training
+    training.steps = 150
+    training.learningRate = 1e-2
+    training.averaging = .none
+    let privacy = Self.privacy {
+      $0.epsilon = 50
+      $0.clipping = clipping
+      $0.samplingRate = 0.3
+      $0.windowsPerSeries = 2
+    }
+    func loss(_ forecaster: TrainedForecaster) throws -> Double {
+      // Against the next season, which the training never saw.
+      let longer = Sample.seasonal(200, length: 52)
+      var sum = 0.0
+      try forecaster.predict(Self.panel, threads: 2) { forecast in
+        let length = Self.panel.range(of: forecast.series).count
+        for h in 0..<4 where length + h < longer[forecast.series].count {
+          sum += abs(longer[forecast.series][length + h] - forecast.means[h])
+        }
+      }
+      return sum
+    }
+    let fit = try PrivateTrainer(training, privacy: privacy).fit(
+      Sample.configuration, on: Self.panel)
+    training.steps = 1
+    training.learningRate = 1e-9
+    let untrained = try PrivateTrainer(training, privacy: privacy).fit(
+      Sample.configuration, on: Self.panel)
+    #expect(try loss(fit.forecaster) < 0.8 * loss(untrained.forecaster))
+    #expect((fit.clippingNorm == 0.1) == (clipping != .adaptive))
+  }
+
+  @Test("units are series, blocks or windows; models of every shape of pass")
+  func units() throws {
+    for unit in PrivacyUnit.allCases {
+      for (windows, recompute) in [(1, false), (3, false), (16, false), (1, true)] {
+        if unit == .window && windows > 1 { continue }
+        var training = Self.training
+        training.steps = 3
+        training.recompute = recompute
+        let privacy = Self.privacy {
+          $0.unit = unit
+          $0.windowsPerSeries = windows
+          $0.blockLength = unit == .block ? 12 : nil
+          $0.units = unit == .series ? 200 : 1000
+        }
+        let fit = try PrivateTrainer(training, privacy: privacy).fit(
+          Sample.configuration, on: Self.panel)
+        #expect(fit.charge.unit == unit && fit.forecaster.parameterCount > 0)
+      }
+    }
+  }
+
+  @Test("empty batches are steps with noise: the data do not show in a panel that has none")
+  func empty() throws {
+    // Series too short for any window: every batch is empty.
+    let panel = Sample.panel((0..<50).map { _ in [1, 2, 3] })
+    var training = Self.training
+    training.averaging = .none
+    training.steps = 5
+    let first = try PrivateTrainer(training, privacy: Self.privacy()).fit(
+      Sample.configuration, on: panel)
+    let second = try PrivateTrainer(training, privacy: Self.privacy()).fit(
+      Sample.configuration, on: panel)
+    // Noise moved the weights, differently each time.
+    #expect(first.forecaster != second.forecaster)
+  }
+
+  @Test("a unit whose gradient is not finite counts as nothing")
+  func notFinite() throws {
+    let series = Sample.seasonal(100, length: 48).map { $0.map { _ in 1e300 * .random(in: 1...9) } }
+    var training = Self.training
+    training.steps = 3
+    _ = try PrivateTrainer(training, privacy: Self.privacy()).fit(
+      Sample.configuration, on: Sample.panel(series))
+  }
+
+  @Test("a block sees nothing of the next")
+  func blocks() throws {
+    let panel = Panel(
+      keys: ["a", "b"], offsets: [0, 7, 12], values: (0..<12).map(Double.init),
+      firstOrdinals: [3, -2])
+    let cut = panel.cut(into: 4)
+    #expect(cut.offsets == [0, 1, 5, 7, 9, 12])
+    #expect(cut.firstOrdinals == [3, 4, 8, -2, 0])
+    #expect(cut.values == panel.values && Set(cut.keys).count == 5)
+  }
+
+  @Test("what cannot be promised is refused")
+  func refused() {
+    func message(
+      _ change: (inout PrivacyConfiguration) -> Void, panel: Panel = Self.panel,
+      training: (inout TrainingConfiguration) -> Void = { _ in }
+    ) -> String {
+      var configuration = Self.training
+      training(&configuration)
+      do {
+        _ = try PrivateTrainer(configuration, privacy: Self.privacy(change)).fit(
+          Sample.configuration, on: panel)
+        return "nothing"
+      } catch {
+        return "\(error)"
+      }
+    }
+    let one = Sample.panel([Sample.seasonal(1, length: 200)[0]])
+    #expect(message({ _ in }, panel: one).contains("one series"))
+    #expect(message { $0.epsilon = 0 }.contains("epsilon is 0"))
+    #expect(message { $0.delta = 1 }.contains("delta is 1"))
+    #expect(message { $0.delta = 0.01 }.contains("less than 1 / units"))
+    #expect(message { $0.units = 0 }.contains("units is 0"))
+    #expect(message { $0.samplingRate = 1.5 }.contains("samplingRate is 1.5"))
+    #expect(message { $0.clippingNorm = 0 }.contains("clippingNorm is 0"))
+    #expect(message { $0.windowsPerSeries = 0 }.contains("windowsPerSeries is 0"))
+    #expect(message { $0.unit = .block }.contains("blockLength is missing"))
+    #expect(message { $0.blockLength = 9 }.contains("blockLength is 9"))
+    #expect(
+      message {
+        $0.unit = .block
+        $0.blockLength = 2
+      }.contains("for one window"))
+    #expect(
+      message {
+        $0.unit = .window
+        $0.windowsPerSeries = 2
+      }.contains("the unit is a window"))
+    #expect(message { $0.quantile = 1 }.contains("quantile is 1"))
+    #expect(
+      message({ _ in }, training: { $0.timeBudgetSeconds = 3 }).contains("takes all its steps"))
+    #expect(message({ _ in }, training: { $0.gradientNoise = 1 }).contains("adds noise itself"))
+  }
+}
+
+/// What the check of the noise sees.
+@Suite("Check of private noise")
+struct PrivateSumTests {
+  private static func sum(
+    clipping: PrivateClipping = .flat, noise: Double = 1, expected: Double = 10
+  ) throws -> PrivateSum {
+    try PrivateSum(
+      parameters: 500, threads: 2, expected: expected, clipping: clipping, clippingNorm: 0.5,
+      noiseMultiplier: noise)
+  }
+
+  private static func add(_ count: Int, size: Float, to sum: PrivateSum) {
+    let gradient = Buffer([Float](repeating: size, count: sum.parameters))
+    sum.collect { thread, lane in
+      for _ in 0..<(thread == 0 ? count : 0) { lane.add(gradient) }
+    }
+  }
+
+  @Test("noise as accounted for passes, for every rule")
+  func honest() throws {
+    for clipping in PrivateClipping.allCases {
+      let sum = try Self.sum(clipping: clipping)
+      var steps = try PrivateSteps(
+        records: 10, samplingRate: 0.5, noiseMultiplier: 1, steps: 40)
+      for step in 0..<40 {
+        _ = try steps.nextBatch()
+        Self.add(step % 3, size: 0.1, to: sum)
+        let mean = try sum.release(contributions: step % 3, &steps)
+        #expect(mean.count > 500)
+      }
+    }
+  }
+
+  @Test("contributions that got lost, or were added twice, end the training")
+  func contributions() throws {
+    for claimed in [2, 4] {
+      let sum = try Self.sum()
+      var steps = try PrivateSteps(records: 10, samplingRate: 0.5, noiseMultiplier: 1, steps: 1)
+      _ = try steps.nextBatch()
+      Self.add(3, size: 0.1, to: sum)
+      #expect(throws: TrainingError.self) {
+        _ = try sum.release(contributions: claimed, &steps)
+      }
+    }
+  }
+
+  @Test("too little noise, too much, or none is seen", arguments: [0, 0.5, 0.8, 1.3, 3])
+  func inert(share: Double) throws {
+    let (parameters, deviation, scale) = (500, 2.0, 0.1)
+    var check = NoiseCheck(parameters: parameters, heldBack: parameters..<parameters + 256)
+    let sum = try ClippedSum(parameters: parameters + 256, clippingNorm: 2, noiseMultiplier: 1)
+    var random = SeededGenerator(seed: 5)
+    var seen = false
+    for _ in 0..<100 where !seen {
+      check.before(sum)
+      let mean = Buffer(
+        random.normals(parameters + 256).map { Float($0 * deviation * share * scale) })
+      do {
+        try check.after(mean, scale: scale, deviation: deviation)
+      } catch let error as TrainingError {
+        seen = error.code == .notPrivate
+      }
+    }
+    #expect(seen)
+  }
+
+  @Test("noise on the held-back coordinates alone is not enough")
+  func halfInert() throws {
+    var check = NoiseCheck(parameters: 500, heldBack: 500..<756)
+    let sum = try ClippedSum(parameters: 756, clippingNorm: 1, noiseMultiplier: 1)
+    check.before(sum)
+    var random = SeededGenerator(seed: 5)
+    let mean = Buffer((0..<756).map { Float($0 < 500 ? 0 : random.normal()) })
+    #expect(throws: TrainingError.self) { try check.after(mean, scale: 1, deviation: 1) }
+  }
+
+  @Test("no false alarm in ten thousand steps")
+  func falseAlarm() throws {
+    var check = NoiseCheck(parameters: 256, heldBack: 256..<512)
+    let sum = try ClippedSum(parameters: 512, clippingNorm: 1, noiseMultiplier: 1)
+    var random = SeededGenerator(seed: 6)
+    for _ in 0..<10_000 {
+      check.before(sum)
+      try check.after(Buffer(random.normals(512).map(Float.init)), scale: 1, deviation: 1)
+    }
+  }
+
+  @Test("the adaptive norm finds the quantile, at the noise of the whole")
+  func adaptive() throws {
+    var random = SeededGenerator(seed: 4)
+    let norms = (0..<400).map { _ in exp(random.normal()) }
+    var norm = AdaptiveNorm(norm: 0.01, quantile: 0.7, expected: 400, noiseMultiplier: 1)
+    for _ in 0..<200 {
+      // Andrew et al. 2021, theorem 1: noise of gradient and count together is that of one release.
+      let gradient = norm.sensitivity / norm.norm
+      let count = norm.sensitivity / (2 * norm.mark)
+      expectClose(1 / (gradient * gradient) + 1 / (4 * count * count), 1, relative: 1e-12)
+      let signs = norms.reduce(0.0) { $0 + ($1 <= norm.norm ? 1 : -1) }
+      norm.update(counted: norm.mark * signs + random.normal() * norm.sensitivity)
+    }
+    let below = Double(norms.count { $0 <= norm.norm }) / 400
+    #expect(abs(below - 0.7) < 0.1)
+  }
+}
