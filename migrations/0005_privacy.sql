@@ -242,7 +242,7 @@ SELECT b.account, b.unit, b.unit_steps, b.block, b.block_from, b.block_until, b.
        coalesce(n.uncommitted, 0) AS uncommitted, c.reserved_at AS last_charge_at,
        b.valid_from, b.valid_until,
        now() >= b.valid_from AND (b.valid_until IS NULL OR now() < b.valid_until) AS valid,
-       b.note, b.created_at, b.created_by
+       b.note, b.created_at, b.created_by, b.budget_key
 FROM forecast.privacy_budget b
 LEFT JOIN LATERAL (SELECT * FROM forecast.privacy_charge WHERE privacy_charge.budget_id = b.budget_id
                    ORDER BY number DESC LIMIT 1) c ON true

@@ -37,7 +37,8 @@ package struct PrivacyComposition: Sendable {
   /// An epsilon that holds at `delta` for all of it; nil where there is none that the ledger could book, as
   /// when what counts in full has used up delta.
   ///
-  /// Cost: 10 to 100 ms, whatever the number of charges.
+  /// Cost: tens of milliseconds of one core for charges of one kind, some hundred for ``mostKinds``, whatever the
+  /// number of charges.
   package func epsilon(atDelta delta: Double) throws -> EpsilonAmount? {
     let rest = addedDelta == 0 ? delta : (delta - addedDelta).nextDown
     guard rest > 0 else { return nil }

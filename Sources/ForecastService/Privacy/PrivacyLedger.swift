@@ -58,7 +58,7 @@ package struct PrivacyLedger: Sendable {
   }
 
   let pool: PostgresPool
-  private let witness: PrivacyWitness?
+  let witness: PrivacyWitness?
   /// Passing failures of the database are waited out for this long.
   private let patience: Duration
 

@@ -192,6 +192,9 @@ extension PrivacyLedger {
   package struct Statement: Sendable {
     package let budgets: [ListPrivacy.Row]
     package let charges: [ListPrivacyCharges.Row]
+    /// What is wrong with the ledger, one sentence each: rows that do not follow from those before them, and charges
+    /// that this machine has seen and the database does not know.
+    package let faults: [String]
     /// All of it as one JSON object.
     package let json: String
   }
@@ -201,9 +204,13 @@ extension PrivacyLedger {
     try await pool.withTransaction(.snapshot) { connection in
       let budgets = try await connection.run(ListPrivacy(account: account))
       if let account, budgets.isEmpty { throw Self.unknown(account) }
+      let charges = try await connection.run(ListPrivacyCharges(account: account))
+      let broken = charges.filter { !$0.isIntact }.map {
+        "charge \($0.number) of privacy account \($0.account), block \($0.block), does not follow from those before it: rows were altered or removed by someone with the rights of the database's owner"
+      }
       return Statement(
-        budgets: budgets,
-        charges: try await connection.run(ListPrivacyCharges(account: account)),
+        budgets: budgets, charges: charges,
+        faults: try broken + (witness?.faults(budgets, charges) ?? []),
         json: try await connection.run(DescribePrivacy(account: account)).first ?? "{}")
     }
   }

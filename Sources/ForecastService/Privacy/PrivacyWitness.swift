@@ -20,7 +20,7 @@ package struct PrivacyWitness: Sendable {
       block = budget.block
       self.number = number
       self.spent = spent
-      self.digest = digest.map { String(format: "%02x", $0) }.joined()
+      self.digest = PrivacyWitness.hexadecimal(digest)
     }
   }
 
@@ -35,25 +35,49 @@ package struct PrivacyWitness: Sendable {
   /// - Parameter file: made when the first charge is recorded; its folder must exist.
   package init(file: URL) { self.file = file }
 
+  /// The file that `FORECAST_PRIVACY_WITNESS` names; nil where the variable is not set.
+  package init?(environment: [String: String]) {
+    guard let path = environment["FORECAST_PRIVACY_WITNESS"], !path.isEmpty else { return nil }
+    self.init(file: URL(fileURLWithPath: path))
+  }
+
   /// - Throws: `ServiceError.privacyWitness` when the database knows less than this machine, or the file
   ///   cannot be read.
   func check(_ budget: PrivacyBudget, _ charges: [ListBudgetCharges.Row]) throws {
     guard let mark = try read().marks[budget.key.uuidString] else { return }
-    let inPlace = charges.first { $0.number == mark.number }
-    if let inPlace,
-      mark
-        == Mark(budget, number: mark.number, spent: inPlace.composed, digest: inPlace.digest)
-    {
-      return
+    let inPlace = charges.first { $0.number == mark.number }.map { Self.hexadecimal($0.digest) }
+    if let fault = Self.fault(mark, inPlace: inPlace, known: charges.count) {
+      throw ServiceError(
+        .privacyWitness,
+        "\(fault). Nothing was charged and nothing read: open another account for what \(mark.spent) leaves of \(budget.epsilonLimit) (docs/privacy.md, After a restore)"
+      )
     }
-    throw ServiceError(
-      .privacyWitness,
+  }
+
+  /// What this machine knows better, one sentence for each budget.
+  func faults(
+    _ budgets: [ListPrivacy.Row], _ charges: [ListPrivacyCharges.Row]
+  ) throws -> [String] {
+    let marks = try read().marks
+    return budgets.compactMap { budget in
+      guard let mark = marks[budget.key.uuidString] else { return nil }
+      let own = charges.filter { $0.account == budget.account && $0.block == budget.block }
+      return Self.fault(
+        mark, inPlace: own.first { $0.number == mark.number }?.digest, known: own.count)
+    }
+  }
+
+  private static func fault(_ mark: Mark, inPlace digest: String?, known: Int) -> String? {
+    if digest == mark.digest { return nil }
+    return """
+      privacy account \(mark.account), block \(mark.block): this machine has seen charge \(mark.number), which brought \
+      epsilon to \(mark.spent); the database \(digest == nil ? "knows of \(known) charges" : "has another one in its place"): \
+      it was restored from an older copy
       """
-      privacy \(budget.label): this machine has seen charge \(mark.number), which brought epsilon to \(mark.spent); the \
-      database \(inPlace == nil ? "knows of \(charges.count) charges" : "has another one in its place"). It was restored \
-      from an older copy. Nothing was charged and nothing read: open another account for what \(mark.spent) leaves of \
-      \(budget.epsilonLimit) (docs/privacy.md, After a restore)
-      """)
+  }
+
+  private static func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { String(format: "%02x", $0) }.joined()
   }
 
   /// Remembers charges that are committed; an older one than known changes nothing.

@@ -214,12 +214,15 @@ package struct ListPrivacy: PostgresStatement {
     package let note: String?
     package let createdAt: Date
     package let createdBy: String
+    /// As ``PrivacyBudget/key``.
+    package let key: UUID
   }
 
   package static let name = "list_privacy"
   package static let sql = """
     SELECT account, unit, unit_steps, block, block_from, block_until, epsilon_limit, epsilon_spent, epsilon_left,
-           delta, runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by
+           delta, runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by,
+           budget_key
     FROM forecast.privacy WHERE $1::text IS NULL OR account = $1
     ORDER BY account, block_from NULLS FIRST, block
     """
@@ -237,7 +240,7 @@ package struct ListPrivacy: PostgresStatement {
       lastChargeAt: try row.decode("last_charge_at"), validFrom: try row.decode("valid_from"),
       validUntil: try row.decode("valid_until"), isValid: try row.decode("valid"),
       note: try row.decode("note"), createdAt: try row.decode("created_at"),
-      createdBy: try row.decode("created_by"))
+      createdBy: try row.decode("created_by"), key: try row.decode("budget_key"))
   }
 }
 
@@ -263,13 +266,16 @@ package struct ListPrivacyCharges: PostgresStatement {
     package let composedDelta: Double
     package let reservedAt: Date
     package let reservedBy: String
-    package let intact: Bool
+    /// In hexadecimal.
+    package let digest: String
+    package let isIntact: Bool
   }
 
   package static let name = "list_privacy_charges"
   package static let sql = """
     SELECT account, unit, block, number, job, run_id, purpose, state, mechanism, sampling_rate, noise_multiplier,
-           steps, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at, reserved_by, intact
+           steps, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at, reserved_by,
+           digest, intact
     FROM forecast.privacy_charges WHERE $1::text IS NULL OR account = $1
     ORDER BY account, block, number
     """
@@ -286,7 +292,8 @@ package struct ListPrivacyCharges: PostgresStatement {
       stepsTaken: try row.decode("steps_taken"), epsilon: try row.decode("epsilon"),
       delta: try row.decode("delta"), composed: try row.decode("composed_epsilon"),
       composedDelta: try row.decode("composed_delta"), reservedAt: try row.decode("reserved_at"),
-      reservedBy: try row.decode("reserved_by"), intact: try row.decode("intact"))
+      reservedBy: try row.decode("reserved_by"), digest: try row.decode("digest"),
+      isIntact: try row.decode("intact"))
   }
 }
 

@@ -13,7 +13,8 @@ struct PrivacyShow: AsyncParsableCommand {
     discussion: """
       All charges count: reserved (nothing was read), begun (data may have been read, also by an attempt \
       that failed), committed (published). json is one object with budgets and charges; jsonl and csv \
-      are the charges.
+      are the charges. Exit code 1: the ledger was tampered with, or restored from an older copy than \
+      the file that FORECAST_PRIVACY_WITNESS names has seen.
       """)
   @Argument(help: "Only this account.") var account: String?
   @OptionGroup var database: DatabaseOptions
@@ -22,22 +23,22 @@ struct PrivacyShow: AsyncParsableCommand {
   func run() async throws {
     try await database.withSession { session in
       let console = Console.current
-      let statement = try await PrivacyLedger(pool: session.pool).statement(account: account)
+      let ledger = PrivacyLedger(
+        pool: session.pool,
+        witness: PrivacyWitness(environment: ProcessInfo.processInfo.environment))
+      let statement = try await ledger.statement(account: account)
+      for fault in statement.faults { console.say(fault, .bad) }
       switch output.output {
       case .json: console.out(statement.json + "\n")
       case .jsonl, .csv:
         console.show(PrivacyTables.charges(statement.charges), as: output.output)
       case .table:
         console.show(PrivacyTables.budgets(statement.budgets), as: .table)
-        guard !statement.budgets.isEmpty else { return }
+        guard !statement.budgets.isEmpty else { break }
         console.out("\ncharges\n")
         console.show(PrivacyTables.charges(statement.charges), as: .table)
-        if let broken = statement.charges.first(where: { !$0.intact }) {
-          console.say(
-            "charge \(broken.number) of \(broken.account), block \(broken.block), does not follow from those before it: rows were altered or removed by someone with the rights of the database's owner",
-            .bad)
-        }
       }
+      if !statement.faults.isEmpty { throw ExitCode(1) }
     }
   }
 }
@@ -255,7 +256,7 @@ private enum PrivacyTables {
         .date(row.reservedAt), .text(row.mechanism), fraction(row.samplingRate),
         .real(row.noiseMultiplier, digits: 3), .integer(row.steps), .integer(row.stepsTaken),
         amount(row.epsilon), fraction(row.delta), amount(row.composed),
-        fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.intact),
+        fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.isIntact),
       ])
     }
     return table

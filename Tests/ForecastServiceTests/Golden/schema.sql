@@ -2230,7 +2230,8 @@ CREATE VIEW forecast.privacy AS
     ((now() >= b.valid_from) AND ((b.valid_until IS NULL) OR (now() < b.valid_until))) AS valid,
     b.note,
     b.created_at,
-    b.created_by
+    b.created_by,
+    b.budget_key
    FROM ((forecast.privacy_budget b
      LEFT JOIN LATERAL ( SELECT privacy_charge.charge_id,
             privacy_charge.budget_id,

@@ -315,7 +315,7 @@ struct PrivacyLedgerTests {
     try await commit()
     let charge = try #require(try await service.ledger.statement(account: "people").charges.first)
     #expect(charge.state == "committed" && charge.stepsTaken == 150 && charge.steps == 200)
-    #expect(charge.job == "job-1" && charge.runID == claim.runID && charge.intact)
+    #expect(charge.job == "job-1" && charge.runID == claim.runID && charge.isIntact)
     #expect(try await service.spent("people") == spent)
     #expect(
       try await service.ledger.statement(account: "people").budgets.first?.uncommitted == 0)
@@ -408,7 +408,7 @@ struct PrivacyLedgerTests {
       _ = try await service.ledger.reserve(.release(0.125), token: claim.token)
     }
     func intact() async throws -> [Bool] {
-      try await service.ledger.statement(account: "people").charges.map(\.intact)
+      try await service.ledger.statement(account: "people").charges.map(\.isIntact)
     }
     #expect(try await intact() == [true, true, true, true])
     func tamper(_ sql: String) async throws {
@@ -419,6 +419,35 @@ struct PrivacyLedgerTests {
     #expect(try await intact() == [true, true, false, true])
     try await tamper("DELETE FROM forecast.privacy_charge WHERE number IN (1, 3)")
     #expect(try await intact() == [false, false])
+    #expect(try await service.ledger.statement(account: "people").faults.count == 2)
+    await service.close()
+  }
+
+  @Test(
+    "an account of 500 charges, each with other parameters, admits the next one as it does the first"
+  )
+  func many() async throws {
+    let service = try await opened("400")
+    let claims = try await service.attempts(2)
+    // Totals that rise, so that the database takes them; what counts below is composed from the parameters.
+    try await service.service.database.execute(
+      """
+      INSERT INTO forecast.privacy_charge (budget_id, number, run_id, attempt_token, purpose, mechanism,
+        sampling_rate, noise_multiplier, steps, added_delta, delta, epsilon, composed_epsilon)
+      SELECT budget_id, n, \(claims[0].runID), '\(claims[0].token)', 'fit-' || n, 'subsampled-gaussian',
+        0.01 * (1 + n / 1000.0), 2 + n % 7 / 100.0, 100, 0, 1e-6, 0.3, n * 1e-6
+      FROM forecast.privacy_budget, generate_series(1, 500) n
+      """)
+    let start = ContinuousClock.now
+    let receipt = try await service.ledger.reserve(.training(), token: claims[1].token)
+    let took = start.duration(to: .now)
+    #expect(receipt[0].number == 501 && took < .seconds(20), "\(took)")
+    var strongest = PrivacyComposition()
+    var weakest = PrivacyComposition()
+    try strongest.add(.training(samplingRate: 0.015, noiseMultiplier: 2, steps: 100), times: 500)
+    try weakest.add(.training(samplingRate: 0.01, noiseMultiplier: 2.06, steps: 100), times: 500)
+    #expect(try receipt[0].spent < #require(try strongest.epsilon(atDelta: 1e-6)))
+    #expect(try receipt[0].spent > #require(try weakest.epsilon(atDelta: 1e-6)))
     await service.close()
   }
 
@@ -440,6 +469,7 @@ struct PrivacyLedgerTests {
     }
     #expect(error?.code == .privacyWitness && error?.message.contains("0.25") == true)
     #expect(error.flatMap(ExitStatus.init(describing:))?.code == 78)
+    #expect(try await service.ledger.statement(account: nil).faults.count == 1)
     // A machine that has seen nothing does not know better, and makes another second charge: still noticed.
     let other = PrivacyLedger(pool: service.pool)
     _ = try await other.reserve(.release(0.0625), token: claims[3].token)

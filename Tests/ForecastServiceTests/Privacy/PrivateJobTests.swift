@@ -15,7 +15,7 @@ struct PrivateJobTests {
 
   private func open(_ service: Service, epsilon: Double, unit: String = "series") async throws {
     try await service.database.execute(
-      "INSERT INTO forecast.privacy_budget (account, unit, epsilon_limit, delta_limit) VALUES ('demand', '\(unit)', \(epsilon), 1e-3)"
+      "INSERT INTO forecast.privacy_budget (account, unit, unit_steps, epsilon_limit, delta_limit) VALUES ('demand', '\(unit)', \(unit == "series" ? "NULL" : "24"), \(epsilon), 1e-3)"
     )
   }
 
