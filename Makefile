@@ -63,6 +63,7 @@ demo: build ## from nothing to forecasts in SQL, on the data in jobs/demo
 bench: build ## run the benchmarks
 	@Benchmarks/layers
 	@Benchmarks/blocks
+	@Benchmarks/networks
 	@Benchmarks/run
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers

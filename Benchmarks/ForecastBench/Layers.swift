@@ -17,7 +17,7 @@ struct Layers: ParsableCommand {
     abstract: "Time layers: requests on standard input, answers on standard output.")
 
   struct Request: Decodable {
-    /// peak, train, infer, stream or tirex.
+    /// peak, train, window, infer, stream or tirex.
     let mode: String
     let kind: String?
     let batch: Int?
@@ -78,7 +78,9 @@ struct Layers: ParsableCommand {
       return answer
     }
     guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
-      let kind = request.kind, Registry.entry(kind) is any BackboneArchitecture.Type,
+      let kind = request.kind, let entry = Registry.entry(kind),
+      entry is any BackboneArchitecture.Type
+        || mode == .window && entry is any EncoderArchitecture.Type,
       let width = request.width
     else { throw ValidationError("expected mode, kind and width") }
     let (batch, length, layers) = (request.batch ?? 1, request.length ?? 1, request.layers ?? 1)
@@ -97,7 +99,7 @@ struct Layers: ParsableCommand {
     answer.grownMB = max(0, Memory.peak - before)
     if mode != .stream, let kind = RecurrentCell.Kind(rawValue: kind) {
       answer.gigaflop =
-        products(kind, inputs: inputs, width: width, layers: layers, trains: mode == .train)
+        products(kind, inputs: inputs, width: width, layers: layers, trains: mode != .infer)
         * Double(batch * length) / 1e9
     }
     return answer
