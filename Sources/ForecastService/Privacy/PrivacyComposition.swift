@@ -37,8 +37,8 @@ package struct PrivacyComposition: Sendable {
   /// An epsilon that holds at `delta` for all of it; nil where there is none that the ledger could book, as
   /// when what counts in full has used up delta.
   ///
-  /// Cost: tens of milliseconds of one core for charges of one kind, some hundred for ``mostKinds``, whatever the
-  /// number of charges.
+  /// Cost, on one core: 1 to 12 ms for 1 to 500 charges with equal parameters, 60 to 70 ms for 500 different
+  /// ones.
   package func epsilon(atDelta delta: Double) throws -> EpsilonAmount? {
     let rest = addedDelta == 0 ? delta : (delta - addedDelta).nextDown
     guard rest > 0 else { return nil }

@@ -173,11 +173,26 @@ package final class RidgeRegression: Sendable {
 
   // MARK: Solutions
 
+  /// Normal equations of the rows that only one group of steps knows, added up once for all folds.
+  private struct Partial {
+    let gram: Buffer<Double>
+    let products: Buffer<Double>
+    let count: Double
+  }
+
+  private func partial(_ number: Int, _ blocks: Blocks) -> Partial? {
+    let group = groups[number]
+    guard !group.partial.isEmpty else { return nil }
+    let (gram, products) = (Buffer<Double>(P * P), Buffer<Double>(P * group.steps.count))
+    blocks.add(group.partial, steps: group.steps, sign: 1, to: gram.base, products.base)
+    return Partial(gram: gram, products: products, count: Double(group.partial.count))
+  }
+
   /// Solves the normal equations of one group of steps without one fold, for several penalties.
   ///
   /// - Parameter body: receives the number of the penalty and the coefficients `[P, steps]`.
   private func solve(
-    _ group: RegressionData.Group, without fold: Int?, _ penalties: [Double],
+    _ group: RegressionData.Group, _ partial: Partial?, without fold: Int?, _ penalties: [Double],
     _ blocks: Blocks, _ body: (Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     let (P, H, K) = (P, data.steps, group.steps.count)
@@ -193,10 +208,15 @@ package final class RidgeRegression: Sendable {
       }
       count += parts.counts[part]
     }
-    let others = group.partial.filter { row in fold.map { folds.parts[Int(row)] != $0 } ?? true }
-    blocks.add(others, steps: group.steps, sign: 1, to: gram.base, products.base)
-    count += Double(others.count)
+    if let partial {
+      Double.add(P * P, partial.gram.base, to: gram.base)
+      Double.add(P * K, partial.products.base, to: products.base)
+      count += partial.count
+    }
     if let fold {
+      let own = group.partial.filter { Int(folds.parts[Int($0)]) == fold }
+      blocks.add(own, steps: group.steps, sign: -1, to: gram.base, products.base)
+      count -= Double(own.count)
       let isPartial = Set(group.partial)
       let purged = folds.purged[fold].filter { complete[Int($0)] || isPartial.contains($0) }
       // Nothing would be left of a series that is little longer than its horizon.
@@ -251,11 +271,12 @@ package final class RidgeRegression: Sendable {
     let sums = Buffer<Double>(groups.count * folds.count * (penalties.count + 1))
     let blocks = Blocks(data, means: means, scale: scale)
     try inWaves(items.count, check) { number in
+      let partial = partial(items[number].group, blocks)
       for fold in items[number].folds {
         let place = items[number].group * folds.count + fold
         let out = sums.base + place * (penalties.count + 1)
         predict(
-          items[number].group, fold, penalties, blocks
+          items[number].group, partial, fold, penalties, blocks
         ) { penalty, _, _, prediction, target in
           if target.isNaN { return }
           out[penalty] += abs(prediction - target)
@@ -282,9 +303,10 @@ package final class RidgeRegression: Sendable {
     for k in 0..<(data.rows * H) { residuals[k] = .nan }
     let blocks = Blocks(data, means: means, scale: scale)
     try inWaves(items.count, check) { number in
+      let partial = partial(items[number].group, blocks)
       for fold in items[number].folds {
         predict(
-          items[number].group, fold, [penalty], blocks
+          items[number].group, partial, fold, [penalty], blocks
         ) { _, row, step, prediction, target in
           residuals[row * H + step] = Float(target - prediction)
         }
@@ -295,7 +317,7 @@ package final class RidgeRegression: Sendable {
 
   /// Predicts the rows of one fold from the others.
   private func predict(
-    _ number: Int, _ fold: Int, _ penalties: [Double], _ blocks: Blocks,
+    _ number: Int, _ partial: Partial?, _ fold: Int, _ penalties: [Double], _ blocks: Blocks,
     _ body: (Int, Int, Int, Double, Double) -> Void
   ) {
     let group = groups[number]
@@ -303,7 +325,8 @@ package final class RidgeRegression: Sendable {
     let rows =
       completeRows(of: fold) + group.partial.filter { Int(folds.parts[Int($0)]) == fold }
     let predictions = Buffer<Double>(Self.block * K)
-    solve(group, without: folds.count > 1 ? fold : nil, penalties, blocks) { penalty, solution in
+    solve(group, partial, without: folds.count > 1 ? fold : nil, penalties, blocks) {
+      penalty, solution in
       blocks.forEach(rows, steps: group.steps) { part, x, y in
         Double.multiply(
           part.count, K, P, alpha: 1, x, .plain, lda: P, solution, .plain, ldb: K, beta: 0,
@@ -333,7 +356,7 @@ package final class RidgeRegression: Sendable {
     let blocks = Blocks(data, means: means, scale: scale)
     try inWaves(groups.count, check) { number in
       let group = groups[number]
-      solve(group, without: nil, [penalty], blocks) { _, solution in
+      solve(group, partial(number, blocks), without: nil, [penalty], blocks) { _, solution in
         for row in 0..<P {
           for (k, step) in group.steps.enumerated() {
             found[row * H + step] = solution[row * group.steps.count + k]
