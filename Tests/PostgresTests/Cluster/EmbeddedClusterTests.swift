@@ -30,7 +30,9 @@ struct EmbeddedClusterTests {
 
     let steps = Mutex<[String]>([])
     let address = try await cluster.ensureRunning { step in steps.withLock { $0.append(step) } }
-    #expect(steps.withLock { $0.count } == 4)
+    // A server that is asked while it starts says so, on a slow machine.
+    let said = steps.withLock { $0.filter { !$0.contains("recovering") } }
+    #expect(said.count == 4, "\(said)")
     #expect(
       try query("SELECT current_database() || ' ' || current_user", address) == "forecast forecast")
     let status = try await cluster.status()
