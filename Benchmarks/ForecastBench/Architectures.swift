@@ -17,6 +17,8 @@ struct Kinds: ParsableCommand {
     let memory: String
     let reference: String
     let streams: Bool
+    /// Whether it can be fitted as it is, without a file that the user has.
+    let isComplete: Bool
   }
 
   func run() throws {
@@ -24,7 +26,8 @@ struct Kinds: ParsableCommand {
       try printJSON(
         Kind(
           kind: entry.kind, help: entry.help, time: entry.time, memory: entry.memory,
-          reference: entry.reference, streams: entry is any BackboneArchitecture.Type))
+          reference: entry.reference, streams: entry is any BackboneArchitecture.Type,
+          isComplete: !entry.options.contains(where: \.isRequired)))
     }
   }
 }

@@ -1,5 +1,5 @@
 // Chooses the level once and forwards to its table.
-#include "table.h"
+#include "dispatch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +36,6 @@ const struct ck_table *ck_chosen_table(void) { return table; }
 const char *ck_vector_level(void) { return table->level; }
 
 // The pointers are void to the caller and typed to the kernel; scalars come as double.
-#define CALL(KERNEL, ...) \
-  do { \
-    if (type == CK_DOUBLE) { table->f64.KERNEL(__VA_ARGS__); } else { table->f32.KERNEL(__VA_ARGS__); } \
-  } while (0)
 
 void ck_unary(int type, int function, size_t n, const void *in, void *out) {
   CALL(unary, function, n, in, out);

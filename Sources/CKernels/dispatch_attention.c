@@ -1,13 +1,5 @@
 // Forwards the functions of attention.h to the table of the level; see dispatch.c.
-#include "table.h"
-
-#define CALL(KERNEL, ...) \
-  do { \
-    const struct ck_table *chosen = ck_chosen_table(); \
-    if (type == CK_DOUBLE) { chosen->f64.KERNEL(__VA_ARGS__); } else { chosen->f32.KERNEL(__VA_ARGS__); } \
-  } while (0)
-#define COUNT(KERNEL, ...) \
-  (type == CK_DOUBLE ? ck_chosen_table()->f64.KERNEL(__VA_ARGS__) : ck_chosen_table()->f32.KERNEL(__VA_ARGS__))
+#include "dispatch.h"
 
 ptrdiff_t ck_attention_tape(int type, const struct ck_attention *s) { return COUNT(attention_tape, s); }
 

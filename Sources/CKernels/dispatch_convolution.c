@@ -1,15 +1,8 @@
 // Forwards the functions of convolution.h to the table of the level; see dispatch.c.
-#include "table.h"
-
-#define CALL(KERNEL, ...) \
-  do { \
-    const struct ck_table *chosen = ck_chosen_table(); \
-    if (type == CK_DOUBLE) { chosen->f64.KERNEL(__VA_ARGS__); } else { chosen->f32.KERNEL(__VA_ARGS__); } \
-  } while (0)
+#include "dispatch.h"
 
 ptrdiff_t ck_convolution_scratch(int type, const struct ck_convolution *s) {
-  const struct ck_table *chosen = ck_chosen_table();
-  return type == CK_DOUBLE ? chosen->f64.convolution_scratch(s) : chosen->f32.convolution_scratch(s);
+  return COUNT(convolution_scratch, s);
 }
 
 void ck_convolution_forward(int type, const struct ck_convolution *s, const void *x, const void *w,

@@ -1,8 +1,6 @@
 // Forwards the functions of s4.h to the table of the level; see dispatch.c.
-#include "table.h"
+#include "dispatch.h"
 
-#define COUNT(KERNEL, ...) \
-  (type == CK_DOUBLE ? ck_chosen_table()->f64.KERNEL(__VA_ARGS__) : ck_chosen_table()->f32.KERNEL(__VA_ARGS__))
 // With the structures of one type, made from the untyped ones.
 #define TYPED_CALL(...) \
   do { \

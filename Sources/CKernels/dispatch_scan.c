@@ -1,11 +1,5 @@
 // Forwards the functions of scan.h to the table of the level; see dispatch.c.
-#include "table.h"
-
-#define CALL(KERNEL, ...) \
-  do { \
-    const struct ck_table *chosen = ck_chosen_table(); \
-    if (type == CK_DOUBLE) { chosen->f64.KERNEL(__VA_ARGS__); } else { chosen->f32.KERNEL(__VA_ARGS__); } \
-  } while (0)
+#include "dispatch.h"
 
 void ck_scan_forward(int type, const struct ck_scan *scan) { CALL(scan_forward, scan); }
 

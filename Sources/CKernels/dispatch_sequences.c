@@ -1,11 +1,5 @@
 // Forwards the functions of sequences.h to the table of the level; see dispatch.c.
-#include "table.h"
-
-#define CALL(KERNEL, ...) \
-  do { \
-    const struct ck_table *chosen = ck_chosen_table(); \
-    if (type == CK_DOUBLE) { chosen->f64.KERNEL(__VA_ARGS__); } else { chosen->f32.KERNEL(__VA_ARGS__); } \
-  } while (0)
+#include "dispatch.h"
 
 void ck_fourier_prepare(int type, ptrdiff_t size, void *table) { CALL(fourier_prepare, size, table); }
 
@@ -19,8 +13,6 @@ ptrdiff_t ck_fourier_table(ptrdiff_t size) {
   return count;
 }
 
-#define COUNT(KERNEL, ...) \
-  (type == CK_DOUBLE ? ck_chosen_table()->f64.KERNEL(__VA_ARGS__) : ck_chosen_table()->f32.KERNEL(__VA_ARGS__))
 
 ptrdiff_t ck_long_scratch(int type, const struct ck_long_convolution *shape) {
   return COUNT(long_scratch, shape);

@@ -29,91 +29,22 @@ struct XLSTMTests {
       blocks: [.slstm(heads: 2, convolution: 3), .mlstm(heads: 4)]),
   ]
 
-  private final class Model<Element: Real> {
-    let (B, T, F) = (2, 6, 3)
-    let backbone: XLSTM<Element>
-    let layout: ParameterLayout
-    let parameters: Buffer<Element>
-    let inputs: [Element]
-
-    init(_ stack: Stack) {
-      var layout = ParameterLayout()
-      backbone = XLSTM(
+  private func trial<Element: Real>(_ stack: Stack) -> BackboneTrial<Element> {
+    BackboneTrial(steps: 6) { layout in
+      XLSTM<Element>(
         inputs: 3, hidden: stack.hidden, blocks: stack.blocks, dropout: 0, layout: &layout)
-      self.layout = layout
-      parameters = Buffer(layout.count)
-      var stream = RandomStream(seed: 5, purpose: "initialisation")
-      backbone.initialize(parameters, using: &stream)
-      var random = SeededGenerator(seed: 8)
-      for k in 0..<parameters.count { parameters[k] += Element(random.normal() * 0.2) }
-      inputs = random.normals(T * B * F).map { Element($0) }
-    }
-
-    /// The results and a weighted sum of them.
-    func program(differentiates: Bool) -> (
-      execution: Execution<Element>, all: Tensor<Element>, loss: Tensor<Element>
-    ) {
-      let graph = Graph<Element>()
-      let x = graph.input([T, B, F])
-      let all = backbone.apply(to: x).all
-      let weights = (0..<all.shape.count).map { Element(($0 * 37 + 11) % 17) / 8 - 1 }
-      let loss = (all * graph.constant(weights, all.shape)).sum()
-      graph.keep(all)
-      graph.keep(loss)
-      let execution = Execution(Plan(graph, loss: differentiates ? loss : nil))
-      execution.input(x).update(from: inputs, count: inputs.count)
-      return (execution, all, loss)
     }
   }
 
   @Test("gradients of all parameters agree with differences", arguments: stacks)
   func gradients(stack: Stack) {
-    let model = Model<Double>(stack)
-    let (execution, _, loss) = model.program(differentiates: true)
-    let gradient = Buffer<Double>(model.layout.count)
-    execution.forward(parameters: model.parameters.base)
-    execution.backward(into: gradient.base)
-    let step = 1e-5
-    for tensor in model.layout.tensors {
-      var (worst, largest) = (0.0, 0.0)
-      // Some of each tensor: the first, the last, and others between.
-      for k in stride(from: 0, to: tensor.count, by: max(1, tensor.count / 23)) {
-        let at = tensor.offset + k
-        let value = model.parameters[at]
-        func result(_ moved: Double) -> Double {
-          model.parameters[at] = moved
-          execution.forward(parameters: model.parameters.base)
-          return execution.value(loss)[0]
-        }
-        let expected = (result(value + step) - result(value - step)) / (2 * step)
-        model.parameters[at] = value
-        worst = max(worst, abs(expected - gradient[at]))
-        largest = max(largest, abs(expected))
-      }
-      #expect(
-        worst <= 1e-6 * max(largest, 1), "\(stack) \(tensor.name): off by \(worst) of \(largest)")
-      #expect(largest > 0, "\(stack): nothing depends on \(tensor.name)")
-    }
+    (trial(stack) as BackboneTrial<Double>).expectGradients(step: 1e-5, "\(stack)")
   }
 
   @Test("steps one by one give the whole sequence, in single precision too", arguments: stacks)
   func steps(stack: Stack) {
-    func check<Element: Real>(_ type: Element.Type, absolute: Double) {
-      let model = Model<Element>(stack)
-      let (execution, all, _) = model.program(differentiates: false)
-      execution.forward(parameters: model.parameters.base)
-      let stepper = model.backbone.makeStepper(model.parameters.base, batch: model.B)
-      let (row, inputs) = (model.B * stack.hidden, model.B * model.F)
-      var output = [Element](repeating: 0, count: row)
-      for t in 0..<model.T {
-        stepper.step(Array(model.inputs[(t * inputs)..<((t + 1) * inputs)]), &output)
-        expectClose(
-          output.map { Double($0) }, (0..<row).map { Double(execution.value(all)[t * row + $0]) },
-          absolute: absolute, "\(type) \(stack) step \(t)")
-      }
-    }
-    check(Double.self, absolute: 1e-12)
-    check(Float.self, absolute: 5e-4)
+    (trial(stack) as BackboneTrial<Double>).expectSteps(absolute: 1e-12, "\(stack)")
+    (trial(stack) as BackboneTrial<Float>).expectSteps(absolute: 5e-4, "\(stack)")
   }
 
   @Test("forget gates start as in the reference package, recurrent weights at zero")
