@@ -64,6 +64,8 @@ bench: build ## run the benchmarks
 	@Benchmarks/layers
 	@Benchmarks/blocks
 	@Benchmarks/networks
+	@Benchmarks/tirex
+	@.build/release/forecast-bench private-steps
 	@Benchmarks/run
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
