@@ -26,7 +26,9 @@ enum PrivacyPayment: Sendable {
     _ definition: JobDefinition, _ privacy: JobDefinition.Privacy, _ trainer: PrivateTrainer,
     _ claim: ClaimTask.Row, pool: PostgresPool, patience: Duration
   ) async throws -> PrivacyPayment {
-    let ledger = PrivacyLedger(pool: pool, patience: patience)
+    let ledger = PrivacyLedger(
+      pool: pool, witness: PrivacyWitness(environment: ProcessInfo.processInfo.environment),
+      patience: patience)
     let charge = try trainer.charge(definition.forecaster)
     let unit: ProtectedUnit =
       switch charge.unit {
