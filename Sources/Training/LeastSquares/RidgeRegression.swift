@@ -277,10 +277,11 @@ package final class RidgeRegression: Sendable {
         let out = sums.base + place * (penalties.count + 1)
         predict(
           items[number].group, partial, fold, penalties, blocks
-        ) { penalty, _, _, prediction, target in
-          if target.isNaN { return }
-          out[penalty] += abs(prediction - target)
-          if penalty == 0 { out[penalties.count] += 1 }
+        ) { penalty, _, predictions, targets in
+          for (prediction, target) in zip(predictions, targets) where !target.isNaN {
+            out[penalty] += abs(prediction - target)
+            if penalty == 0 { out[penalties.count] += 1 }
+          }
         }
       }
     }
@@ -304,11 +305,17 @@ package final class RidgeRegression: Sendable {
     let blocks = Blocks(data, means: means, scale: scale)
     try inWaves(items.count, check) { number in
       let partial = partial(items[number].group, blocks)
+      let steps = groups[items[number].group].steps
       for fold in items[number].folds {
         predict(
           items[number].group, partial, fold, [penalty], blocks
-        ) { _, row, step, prediction, target in
-          residuals[row * H + step] = Float(target - prediction)
+        ) { _, rows, predictions, targets in
+          for (place, row) in rows.enumerated() {
+            for (k, step) in steps.enumerated() {
+              let at = place * steps.count + k
+              residuals[Int(row) * H + step] = Float(targets[at] - predictions[at])
+            }
+          }
         }
       }
     }
@@ -316,9 +323,13 @@ package final class RidgeRegression: Sendable {
   }
 
   /// Predicts the rows of one fold from the others.
+  ///
+  /// - Parameter body: receives, block after block, the number of the penalty, the rows, and their predictions and
+  ///   targets `[rows, steps of the group]`.
   private func predict(
     _ number: Int, _ partial: Partial?, _ fold: Int, _ penalties: [Double], _ blocks: Blocks,
-    _ body: (Int, Int, Int, Double, Double) -> Void
+    _ body: (Int, ArraySlice<Int32>, UnsafeBufferPointer<Double>, UnsafeBufferPointer<Double>) ->
+      Void
   ) {
     let group = groups[number]
     let K = group.steps.count
@@ -331,12 +342,9 @@ package final class RidgeRegression: Sendable {
         Double.multiply(
           part.count, K, P, alpha: 1, x, .plain, lda: P, solution, .plain, ldb: K, beta: 0,
           predictions.base, ldc: K)
-        for place in 0..<part.count {
-          let row = Int(rows[part.lowerBound + place])
-          for (k, step) in group.steps.enumerated() {
-            body(penalty, row, step, predictions[place * K + k], y[place * K + k])
-          }
-        }
+        body(
+          penalty, rows[part], UnsafeBufferPointer(start: predictions.base, count: part.count * K),
+          UnsafeBufferPointer(start: y, count: part.count * K))
       }
     }
   }
