@@ -2,49 +2,81 @@ package import NumericsCore
 
 /// All architectures.
 public enum Registry {
-  /// A literal list: one line each.
-  public static let entries: [any Architecture.Type] = [
-    LSTMArchitecture.self,
-    GRUArchitecture.self,
-    ElmanArchitecture.self,
-    S4DArchitecture.self,
-    S5Architecture.self,
-    MambaArchitecture.self,
-    LMUArchitecture.self,
-    ParaLSTMArchitecture.self,
-    ParaGRUArchitecture.self,
-    SLSTMArchitecture.self,
-    MLSTMArchitecture.self,
-    XLSTMArchitecture.self,
-    SeasonalNaiveArchitecture.self,
-    DilatedArchitecture.self,
-    BiLSTMArchitecture.self,
-    BiGRUArchitecture.self,
-    Seq2SeqArchitecture.self,
-    Mamba2Architecture.self,
-    HydraArchitecture.self,
-    S4Architecture.self,
-    LSSLArchitecture.self,
-    H3Architecture.self,
-    FlowStateArchitecture.self,
-    DeltaNetArchitecture.self,
-    ReversoArchitecture.self,
-    TCNArchitecture.self,
-    TransformerArchitecture.self,
-    AarenArchitecture.self,
-    PatchTSTArchitecture.self,
-    NHiTSArchitecture.self,
-    DLinearArchitecture.self,
-    NLinearArchitecture.self,
-    MLPArchitecture.self,
-    ARNetArchitecture.self,
-    LegendreArchitecture.self,
-    EchoStateArchitecture.self,
-    KalmanArchitecture.self,
-    TiRexArchitecture.self,
-    TiRexPretrainedArchitecture.self,
-    XLSTMMixerArchitecture.self,
+  /// Architectures that think alike.
+  public struct Family: Sendable {
+    public let name: String
+    public let entries: [any Architecture.Type]
+  }
+
+  /// A literal list: one line for each architecture.
+  public static let families = [
+    Family(
+      name: "recurrent",
+      entries: [
+        LSTMArchitecture.self,
+        GRUArchitecture.self,
+        ElmanArchitecture.self,
+        DilatedArchitecture.self,
+        BiLSTMArchitecture.self,
+        BiGRUArchitecture.self,
+        Seq2SeqArchitecture.self,
+        ParaLSTMArchitecture.self,
+        ParaGRUArchitecture.self,
+      ]),
+    Family(
+      name: "xLSTM",
+      entries: [
+        SLSTMArchitecture.self,
+        MLSTMArchitecture.self,
+        XLSTMArchitecture.self,
+        XLSTMMixerArchitecture.self,
+        TiRexArchitecture.self,
+        TiRexPretrainedArchitecture.self,
+      ]),
+    Family(
+      name: "state space",
+      entries: [
+        S4DArchitecture.self,
+        S4Architecture.self,
+        LSSLArchitecture.self,
+        S5Architecture.self,
+        FlowStateArchitecture.self,
+        H3Architecture.self,
+        MambaArchitecture.self,
+        Mamba2Architecture.self,
+        HydraArchitecture.self,
+        LMUArchitecture.self,
+      ]),
+    Family(
+      name: "delta rule",
+      entries: [
+        DeltaNetArchitecture.self,
+        ReversoArchitecture.self,
+      ]),
+    Family(
+      name: "closed form",
+      entries: [
+        ARNetArchitecture.self,
+        LegendreArchitecture.self,
+        EchoStateArchitecture.self,
+        KalmanArchitecture.self,
+      ]),
+    Family(
+      name: "to compare",
+      entries: [
+        SeasonalNaiveArchitecture.self,
+        DLinearArchitecture.self,
+        NLinearArchitecture.self,
+        MLPArchitecture.self,
+        NHiTSArchitecture.self,
+        TCNArchitecture.self,
+        TransformerArchitecture.self,
+        AarenArchitecture.self,
+        PatchTSTArchitecture.self,
+      ]),
   ]
+
+  public static let entries: [any Architecture.Type] = families.flatMap(\.entries)
 
   public static var kinds: [String] { entries.map { $0.kind } }
 

@@ -39,6 +39,22 @@ struct TableTests {
     #expect(text == "n\n────\n   …\n".replacing("n\n", with: "   n\n"))
   }
 
+  @Test("a column that wants more room gets it before others are shown")
+  func comfortable() {
+    func render(_ comfortableWidth: Int?) -> String {
+      var table = Table([
+        Column("kind", priority: .essential), Column("time"),
+        Column("help", priority: .essential, comfortableWidth: comfortableWidth),
+      ])
+      let words = String(repeating: "word ", count: 12)
+      table.append([.text("lstm"), .text("quadratic in width"), .text(words)])
+      return table.render(.table, environment: terminal(60), now: now)
+    }
+    #expect(render(nil).contains("quadratic in width"))
+    #expect(!render(50).contains("quadratic in width"))
+    #expect(render(50).split(separator: "\n").contains { $0.hasPrefix("lstm") && $0.count > 50 })
+  }
+
   @Test("without a terminal nothing is cut")
   func pipe() {
     var environment = terminal(20)

@@ -20,18 +20,22 @@ package struct Column: Sendable, Equatable {
   package var priority: Priority
   /// Wider text is cut; nil means as wide as the terminal allows.
   package var maximumWidth: Int?
+  /// Text is cut to less than this only when no other column can leave; nil for what most text bears.
+  package var comfortableWidth: Int?
   package var role: Role
 
   /// - Parameter title: nil takes the key with spaces for underscores.
   package init(
     _ key: String, title: String? = nil, alignment: Alignment? = nil,
-    priority: Priority = .normal, maximumWidth: Int? = nil, role: Role = .plain
+    priority: Priority = .normal, maximumWidth: Int? = nil, comfortableWidth: Int? = nil,
+    role: Role = .plain
   ) {
     self.key = key
     self.title = title ?? key.replacing("_", with: " ")
     self.alignment = alignment
     self.priority = priority
     self.maximumWidth = maximumWidth
+    self.comfortableWidth = comfortableWidth
     self.role = role
   }
 }

@@ -98,11 +98,14 @@ extension Table {
     }
     guard limit < Int.max else { return places }
 
+    func comfortable(_ place: Place) -> Int {
+      place.width(textAtMost: columns[place.index].comfortableWidth ?? Self.comfortableText)
+    }
     func total(_ width: (Place) -> Int) -> Int {
       places.reduce(0) { $0 + width($1) } + Self.gap * max(places.count - 1, 0)
     }
     var dropped: [Place] = []
-    while total({ $0.width(textAtMost: Self.comfortableText) }) > limit {
+    while total(comfortable) > limit {
       let candidates = places.indices.filter { columns[places[$0].index].priority < .essential }
       // The least important one; of several, the one furthest to the right.
       guard
@@ -122,7 +125,7 @@ extension Table {
     }
     for place in dropped {
       let addition = Self.gap + place.width(textAtMost: Self.narrowText)
-      guard total({ $0.width(textAtMost: Self.comfortableText) }) + addition <= limit else {
+      guard total(comfortable) + addition <= limit else {
         continue
       }
       places.insert(place, at: places.firstIndex { $0.index > place.index } ?? places.endIndex)

@@ -23,20 +23,26 @@ struct ModelsCommand: AsyncParsableCommand {
         "no model \"\(kind)\", expected one of \(Registry.kinds.joined(separator: ", "))\(hint)")
     }
     Console.current.say("\(entry.kind): \(entry.help)")
+    Console.current.say(
+      "time \(entry.time); state \(entry.memory); paper \(entry.reference), see docs/references.md")
     Console.current.show(options(of: entry), as: output.output)
   }
 
   private var all: Table {
     var table = Table([
-      Column("kind", priority: .essential), Column("help", priority: .essential), Column("time"),
-      Column("state"), Column("options", priority: .low), Column("paper", priority: .low),
+      Column("kind", priority: .essential), Column("family"),
+      Column("help", priority: .essential, comfortableWidth: 62), Column("time"), Column("state"),
+      Column("options", priority: .low), Column("paper", priority: .low),
     ])
-    for entry in Registry.entries {
-      table.append([
-        .text(entry.kind), .text(entry.help), .text(entry.time), .text(entry.memory),
-        .text(entry.options.isEmpty ? nil : entry.options.map(\.name).joined(separator: ", ")),
-        .text(entry.reference),
-      ])
+    for family in Registry.families {
+      for entry in family.entries {
+        table.append([
+          .text(entry.kind), .text(family.name), .text(entry.help), .text(entry.time),
+          .text(entry.memory),
+          .text(entry.options.isEmpty ? nil : entry.options.map(\.name).joined(separator: ", ")),
+          .text(entry.reference),
+        ])
+      }
     }
     return table
   }
@@ -46,11 +52,15 @@ struct ModelsCommand: AsyncParsableCommand {
       Column("option", priority: .essential), Column("default", priority: .essential),
       Column("expected"), Column("help"),
     ])
-    let common: [ModelOption] = [
-      .integer("hidden", 1...4096, standard: 64, "width of a layer"),
-      .integer("layers", 1...16, standard: 1, "layers or blocks"),
-      .number("dropout", 0...1, standard: 0, "share of units dropped between layers in training"),
-    ]
+    // What reads no size has none to set.
+    let common: [ModelOption] =
+      !(entry is any NetworkArchitecture.Type)
+      ? []
+      : [
+        .integer("hidden", 1...4096, standard: 64, "width of a layer"),
+        .integer("layers", 1...16, standard: 1, "layers or blocks"),
+        .number("dropout", 0...1, standard: 0, "share of units dropped between layers in training"),
+      ]
     for option in common + entry.options {
       table.append([
         .text(option.name), .text(ModelOption.describe(option.standard)), .text(option.expected),
