@@ -30,6 +30,13 @@ package struct ListStatus: PostgresStatement {
     package let originIndex: Int64?
     package let model: String?
     package let parameterCount: Int64?
+    /// Of a private job.
+    package let privacyAccount: String?
+    package let epsilonLimit: EpsilonAmount?
+    package let epsilonLeft: EpsilonAmount?
+    /// What is to be known of the last run although it goes well.
+    package let noticeCode: String?
+    package let noticeText: String?
   }
 
   package static let name = "list_status"
@@ -37,7 +44,7 @@ package struct ListStatus: PostgresStatement {
     SELECT job, version, schedule, timezone, paused, next_due_at, run_id, state, stage, progress,
            queued_at, started_at, finished_at, extract(epoch FROM duration)::double precision AS seconds,
            series_total, series_ok, series_failed, error_code, error_text, published_at, origin_at,
-           origin_index, model, parameters
+           origin_index, model, parameters, privacy_account, epsilon_limit, epsilon_left, notice_code, notice_text
     FROM forecast.status WHERE $1::text IS NULL OR job = $1 ORDER BY job
     """
   package let job: String?
@@ -58,7 +65,10 @@ package struct ListStatus: PostgresStatement {
       seriesFailed: try row.decode("series_failed"), errorCode: try row.decode("error_code"),
       errorText: try row.decode("error_text"), publishedAt: try row.decode("published_at"),
       originAt: try row.decode("origin_at"), originIndex: try row.decode("origin_index"),
-      model: try row.decode("model"), parameterCount: try row.decode("parameters"))
+      model: try row.decode("model"), parameterCount: try row.decode("parameters"),
+      privacyAccount: try row.decode("privacy_account"),
+      epsilonLimit: try row.decode("epsilon_limit"), epsilonLeft: try row.decode("epsilon_left"),
+      noticeCode: try row.decode("notice_code"), noticeText: try row.decode("notice_text"))
   }
 }
 
