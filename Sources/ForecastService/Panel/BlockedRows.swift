@@ -1,17 +1,23 @@
 import Foundation
-import Training
+package import Training
 
 /// Collects the rows that a private training may see where budgets are by block of time: those whose time stamp lies
 /// in a block that was paid for, and nothing else.
 ///
 /// What a series has in one block is a series of its own here, so no window crosses a border of blocks: each row is in
 /// one unit, of one block, and a run spends of a block's budget only for what it does with that block's rows.
-struct BlockedRows: Sendable {
+package struct BlockedRows: Sendable {
   /// A block of time in microseconds since 1970 UTC.
-  struct Block: Sendable, Equatable {
+  package struct Block: Sendable, Equatable {
     let name: String
     let from: Int64
     let until: Int64
+
+    package init(name: String, from: Int64, until: Int64) {
+      self.name = name
+      self.from = from
+      self.until = until
+    }
   }
 
   /// In the order of time, apart from each other.
@@ -22,7 +28,7 @@ struct BlockedRows: Sendable {
   private var last = 0
   private var key: [UInt8] = []
 
-  init(_ blocks: [Block], grid: CalendarGrid, options: PanelOptions) {
+  package init(_ blocks: [Block], grid: CalendarGrid, options: PanelOptions) {
     self.blocks = blocks.sorted { $0.from < $1.from }
     endings = self.blocks.map { Array(" in \($0.name)".utf8) }
     var options = options
@@ -35,7 +41,7 @@ struct BlockedRows: Sendable {
   ///
   /// - Parameter time: as for ``PanelBuilder/append(key:time:value:)``.
   @inline(__always)
-  mutating func append(
+  package mutating func append(
     key: UnsafeRawBufferPointer?, time: Int64?, value: Double?
   ) throws(PanelError) {
     guard let key, !key.isEmpty, let time, let block = block(of: time) else { return }
@@ -68,7 +74,7 @@ struct BlockedRows: Sendable {
   }
 
   /// The series that a model is fitted to; empty afterwards.
-  mutating func finish() -> Panel { builder.finish().trainingPanel }
+  package mutating func finish() -> Panel { builder.finish().trainingPanel }
 }
 
 extension BlockedRows.Block {

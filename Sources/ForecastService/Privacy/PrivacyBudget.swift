@@ -79,6 +79,18 @@ package struct PrivacyBlockRule: Sendable {
   /// Of each block.
   package let epsilonLimit: EpsilonAmount
   package let deltaLimit: Double
+
+  package init(
+    account: String, unit: ProtectedUnit, period: BlockPeriod, timezone: String,
+    epsilonLimit: EpsilonAmount, deltaLimit: Double
+  ) {
+    self.account = account
+    self.unit = unit
+    self.period = period
+    self.timezone = timezone
+    self.epsilonLimit = epsilonLimit
+    self.deltaLimit = deltaLimit
+  }
 }
 
 /// Which blocks of an account a run touches.

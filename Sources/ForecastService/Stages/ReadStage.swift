@@ -95,7 +95,7 @@ package struct ReadStage: Sendable {
         seconds: seconds)
     } catch let error as PanelError {
       throw ServiceError(.tooManySeries, "job \(definition.job): \(error)")
-    } catch let error as PostgresError where definition.privacy != nil && !error.isTransient {
+    } catch let error as PostgresError where definition.privacy != nil && error.sqlState != nil {
       throw failure(error, quoting: false)
     } catch let error as PostgresError where Self.isTheirs(error) {
       throw failure(error, quoting: true)
@@ -135,7 +135,7 @@ package struct ReadStage: Sendable {
   private func failure(_ error: PostgresError, quoting: Bool) -> ServiceError {
     let state = error.sqlState.map { " (SQLSTATE \($0))" } ?? ""
     return ServiceError(
-      .query,
+      error.isTransient ? .databaseUnavailable : .query,
       quoting
         ? "job \(definition.job): the query failed: \(error.message)\(state)"
           + (error.hint.map { "; \($0)" } ?? "")

@@ -60,6 +60,10 @@ struct PrivateJobTests {
     #expect(
       try await service.value(
         "SELECT count(DISTINCT run_id)::text FROM forecast.publication") == "2")
+    #expect(
+      try await service.value(
+        "SELECT concat_ws(' ', state, notice_code, notice_text LIKE 'privacy budget exhausted: predicting with the model of 2%', model_run_id < run_id, epsilon_left < 1.1, epsilon_limit::text) FROM forecast.status"
+      ) == "succeeded privacy-budget t t t 5.000000000000")
     let message = try #require(
       try await service.value(
         "SELECT message FROM forecast.run_event WHERE message LIKE '%no private training%'"))
