@@ -170,7 +170,8 @@ final class PrivateRun {
     var steps = try PrivateSteps(
       records: units.count, samplingRate: charge.samplingRate,
       noiseMultiplier: charge.noiseMultiplier, steps: charge.steps)
-    let parameters = memory.network.initialParameters(seed: configuration.seed)
+    let parameters = memory.network.initialParameters(
+      seed: configuration.seed, wideIntervals: true)
     let optimiser = Optimiser<Float>(
       configuration.optimiser, count: parameters.count, weightDecay: configuration.weightDecay,
       momentum: configuration.momentum, nesterov: configuration.nesterov)
