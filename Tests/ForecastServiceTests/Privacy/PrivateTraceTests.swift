@@ -43,12 +43,7 @@ struct PrivateTraceTests {
       get { nil }
       set {}
     }
-    func log(
-      level: Logger.Level, message: Logger.Message, metadata: Logger.Metadata?, source: String,
-      file: String, function: String, line: UInt
-    ) {
-      lines.withLock { $0.append("\(message)") }
-    }
+    func log(event: Logging.LogEvent) { lines.withLock { $0.append("\(event.message)") } }
   }
 
   private func run(_ service: Service) async throws -> (run: Int64, lines: [String]) {
