@@ -125,21 +125,15 @@ COMMENT ON COLUMN forecast.privacy_block_rule.created_by IS 'The database user w
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON forecast.privacy_block_rule
   FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
 
-CREATE FUNCTION forecast.privacy_period(period text) RETURNS interval
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT CASE period WHEN 'day' THEN interval '1 day' WHEN 'week' THEN interval '7 days' WHEN 'month' THEN interval '1 month'
-                     WHEN 'quarter' THEN interval '3 months' WHEN 'year' THEN interval '1 year' END
-$$;
-COMMENT ON FUNCTION forecast.privacy_period(text) IS 'The length of a block of time as an interval of local time.';
-
 CREATE FUNCTION forecast.privacy_blocks(period text, timezone text, history integer, cutoff timestamptz)
 RETURNS TABLE (block text, block_from timestamptz, block_until timestamptz)
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
   SELECT to_char(local, CASE $1 WHEN 'day' THEN 'YYYY-MM-DD' WHEN 'week' THEN 'IYYY"-w"IW' WHEN 'month' THEN 'YYYY-MM'
                                 WHEN 'quarter' THEN 'YYYY"-q"Q' WHEN 'year' THEN 'YYYY' END),
-         local AT TIME ZONE $2, (local + forecast.privacy_period($1)) AT TIME ZONE $2
-  FROM generate_series(0, $3 - 1) AS back,
-       LATERAL (SELECT date_trunc($1, $4 AT TIME ZONE $2) - back * forecast.privacy_period($1)) AS l (local)
+         local AT TIME ZONE $2, (local + length) AT TIME ZONE $2
+  FROM (SELECT CASE $1 WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || $1)::interval END) AS p (length),
+       generate_series(0, $3 - 1) AS back,
+       LATERAL (SELECT date_trunc($1, $4 AT TIME ZONE $2) - back * length) AS l (local)
   ORDER BY local
 $$;
 COMMENT ON FUNCTION forecast.privacy_blocks(text, text, integer, timestamptz) IS 'The block of time that a cutoff lies in and those before it, so many in all, oldest first.';
@@ -289,7 +283,7 @@ COMMENT ON VIEW forecast.status IS 'One row per job: its schedule, its last run 
 
 GRANT EXECUTE ON FUNCTION forecast.privacy_charge_holder(bigint) TO forecast_operator;
 GRANT SELECT ON forecast.privacy_accounts TO forecast_reader;
-GRANT EXECUTE ON FUNCTION forecast.privacy_period(text), forecast.privacy_blocks(text, text, integer, timestamptz) TO forecast_reader;
+GRANT EXECUTE ON FUNCTION forecast.privacy_blocks(text, text, integer, timestamptz) TO forecast_reader;
 GRANT SELECT, INSERT ON forecast.privacy_block_rule TO forecast_operator;
 GRANT EXECUTE ON FUNCTION forecast.lock_privacy_blocks(text, integer, timestamptz) TO forecast_worker;
 

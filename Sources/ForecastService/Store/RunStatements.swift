@@ -210,13 +210,12 @@ package struct ListEvents: PostgresStatement {
 }
 
 /// Where a publication came from, as one JSON object; no row when the run has not published.
-package struct FindLineage: PostgresStatement {
+package struct FindLineage: JSONStatement {
   package static let name = "find_lineage"
   package static let sql =
-    "SELECT to_jsonb(l)::text AS lineage FROM forecast.lineage l WHERE l.run_id = $1"
+    "SELECT to_jsonb(l)::text AS json FROM forecast.lineage l WHERE l.run_id = $1"
   package let runID: Int64
   package var parameters: [any PostgresEncodable] { [runID] }
-  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("lineage") }
 }
 
 /// The forecasts in force of a job, of one series or of all up to a limit of rows.
@@ -305,7 +304,7 @@ package struct DaemonPresence: PostgresStatement {
 }
 
 /// A run with its attempts, verdict counts and lineage, as one JSON object.
-package struct DescribeRun: PostgresStatement {
+package struct DescribeRun: JSONStatement {
   package static let name = "describe_run"
   package static let sql = """
     SELECT jsonb_build_object(
@@ -322,5 +321,4 @@ package struct DescribeRun: PostgresStatement {
     """
   package let runID: Int64
   package var parameters: [any PostgresEncodable] { [runID] }
-  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("json") }
 }

@@ -549,9 +549,10 @@ CREATE FUNCTION forecast.privacy_blocks(period text, timezone text, history inte
     AS $_$
   SELECT to_char(local, CASE $1 WHEN 'day' THEN 'YYYY-MM-DD' WHEN 'week' THEN 'IYYY"-w"IW' WHEN 'month' THEN 'YYYY-MM'
                                 WHEN 'quarter' THEN 'YYYY"-q"Q' WHEN 'year' THEN 'YYYY' END),
-         local AT TIME ZONE $2, (local + forecast.privacy_period($1)) AT TIME ZONE $2
-  FROM generate_series(0, $3 - 1) AS back,
-       LATERAL (SELECT date_trunc($1, $4 AT TIME ZONE $2) - back * forecast.privacy_period($1)) AS l (local)
+         local AT TIME ZONE $2, (local + length) AT TIME ZONE $2
+  FROM (SELECT CASE $1 WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || $1)::interval END) AS p (length),
+       generate_series(0, $3 - 1) AS back,
+       LATERAL (SELECT date_trunc($1, $4 AT TIME ZONE $2) - back * length) AS l (local)
   ORDER BY local
 $_$;
 
@@ -779,26 +780,6 @@ $_$;
 --
 
 COMMENT ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) IS 'The attempt that began a charge and did not say before its training that it would not use it; NULL where there is none.';
-
-
---
--- Name: privacy_period(text); Type: FUNCTION; Schema: forecast; Owner: -
---
-
-CREATE FUNCTION forecast.privacy_period(period text) RETURNS interval
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  SELECT CASE period WHEN 'day' THEN interval '1 day' WHEN 'week' THEN interval '7 days' WHEN 'month' THEN interval '1 month'
-                     WHEN 'quarter' THEN interval '3 months' WHEN 'year' THEN interval '1 year' END
-$$;
-
-
---
--- Name: FUNCTION privacy_period(period text); Type: COMMENT; Schema: forecast; Owner: -
---
-
-COMMENT ON FUNCTION forecast.privacy_period(period text) IS 'The length of a block of time as an interval of local time.';
 
 
 --
@@ -3999,14 +3980,6 @@ GRANT ALL ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key 
 
 REVOKE ALL ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) TO forecast_operator;
-
-
---
--- Name: FUNCTION privacy_period(period text); Type: ACL; Schema: forecast; Owner: -
---
-
-REVOKE ALL ON FUNCTION forecast.privacy_period(period text) FROM PUBLIC;
-GRANT ALL ON FUNCTION forecast.privacy_period(period text) TO forecast_reader;
 
 
 --
