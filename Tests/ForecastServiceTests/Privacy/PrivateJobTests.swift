@@ -124,6 +124,10 @@ struct PrivateJobTests {
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, unit: person", "privacy.unit"),
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, seed: 3", "seed"),
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, quantile: 0.3", "clipping: adaptive"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: month", "go together"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, history: 3", "go together"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: monday, history: 3", "privacy.block"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: month, history: 0", "history"),
     ])
   func messages(section: String, expected: String) throws {
     let service = try Service()
@@ -134,6 +138,22 @@ struct PrivateJobTests {
       #expect("\(error)".contains(expected), "\(error)")
       #expect("\(error)".contains(".yaml:"), "\(error)")
     }
+  }
+
+  @Test("blocks of time need a calendar; with one they are read, stored and read again")
+  func blocks() throws {
+    let service = try Service()
+    func parsed(_ frequency: String) throws -> JobDefinition {
+      try service.job(
+        extra: "contextLength: 20\nprivacy: {\(series), block: week, history: 8}",
+        frequency: frequency
+      ).definition
+    }
+    let definition = try parsed("1 day")
+    #expect(definition.privacy?.scope == .init(period: .week, blocks: 8))
+    #expect(try JobDefinition(canonicalJSON: definition.canonicalJSON()) == definition)
+    let error = #expect(throws: JobFileError.self) { try parsed("integer") }
+    #expect("\(error.map { "\($0)" } ?? "")".contains("integer steps"))
   }
 
   @Test("a model that is not trained by gradients cannot be trained privately")
