@@ -16,7 +16,8 @@ extension QuantileHead {
       let deviation = (6 * Double(h + 1) / Double(contextLength)).squareRoot()
       for q in levels.indices where q != median {
         let width = deviation * abs(scores[q] - scores[q < median ? q + 1 : q - 1])
-        parameters[bias.offset + h * levels.count + q] = Element(log(expm1(width)))  // softplus: width
+        // The inverse of softplus.
+        parameters[bias.offset + h * levels.count + q] = Element(log(expm1(width)))
       }
     }
   }
