@@ -14,7 +14,9 @@ func stateCell(_ state: String?) -> Cell {
 }
 
 enum StatusTable {
-  static func of(_ overview: Session.Overview) -> Table {
+  /// - Parameter format: programs always get the columns on privacy, people where a job is private.
+  static func of(_ overview: Session.Overview, as format: OutputFormat) -> Table {
+    let showsPrivacy = format != .table || overview.jobs.contains { $0.privacyAccount != nil }
     var table = Table(
       [
         Column("job", priority: .essential), Column("state", priority: .essential),
@@ -24,23 +26,59 @@ enum StatusTable {
         Column("origin", title: "forecast from"), Column("model", priority: .low),
         Column("next_due_at", title: "next run"), Column("schedule", priority: .low),
         Column("version", priority: .extra), Column("error_code", title: "error"),
-      ], emptyMessage: "no job yet: write one and `forecastctl apply` it")
+      ]
+        + (showsPrivacy
+          ? [
+            Column("notice_code", title: "notice", priority: .essential),
+            Column("epsilon_left", title: "epsilon left", priority: .essential),
+            Column("epsilon_limit", title: "of", priority: .low),
+            Column("privacy_account", title: "account", priority: .low),
+          ] : []),
+      emptyMessage: "no job yet: write one and `forecastctl apply` it")
     for row in overview.jobs {
-      table.append([
-        .text(row.job), row.state == nil ? .text("never ran", .dim) : stateCell(row.state),
-        .integer(row.runID),
-        row.state == "running" ? .percent(row.progress) : .null,
-        .date(row.finishedAt), .duration(row.seconds), .integer(row.seriesOK),
-        .integer(row.seriesFailed, (row.seriesFailed ?? 0) > 0 ? .warn : nil),
-        row.originAt.map { .date($0, .stamp(.minute)) }
-          ?? .text(row.originIndex.map { $0 == .max ? "last step" : "step \($0)" }),
-        .text(row.model),
-        row.paused ? .text("paused", .warn) : .date(row.nextDueAt),
-        .text(row.schedule.map { "\($0) \(row.timezone)" }), .integer(row.version),
-        .text(row.state == "succeeded" ? nil : row.errorCode, .bad),
-      ])
+      let isShort =
+        row.noticeCode != nil || row.errorCode == ServiceError.Code.privacyBudget.rawValue
+      table.append(
+        [
+          .text(row.job), row.state == nil ? .text("never ran", .dim) : stateCell(row.state),
+          .integer(row.runID),
+          row.state == "running" ? .percent(row.progress) : .null,
+          .date(row.finishedAt), .duration(row.seconds), .integer(row.seriesOK),
+          .integer(row.seriesFailed, (row.seriesFailed ?? 0) > 0 ? .warn : nil),
+          row.originAt.map { .date($0, .stamp(.minute)) }
+            ?? .text(row.originIndex.map { $0 == .max ? "last step" : "step \($0)" }),
+          .text(row.model),
+          row.paused ? .text("paused", .warn) : .date(row.nextDueAt),
+          .text(row.schedule.map { "\($0) \(row.timezone)" }), .integer(row.version),
+          .text(row.state == "succeeded" ? nil : row.errorCode, .bad),
+        ]
+          + (showsPrivacy
+            ? [
+              .text(row.noticeCode, .warn),
+              PrivacyCells.amount(row.epsilonLeft, isShort ? .warn : nil),
+              PrivacyCells.amount(row.epsilonLimit), .text(row.privacyAccount),
+            ] : []))
     }
     return table
+  }
+}
+
+/// How numbers of the privacy ledger are shown.
+enum PrivacyCells {
+  static func amount(_ amount: EpsilonAmount?, _ role: Role? = nil) -> Cell {
+    small(amount?.value, role)
+  }
+
+  /// With as many decimals as show two digits of a small number, four at least.
+  private static func small(_ value: Double?, _ role: Role? = nil) -> Cell {
+    guard let value, value > 0 else { return .real(value, digits: 4, role) }
+    return .real(value, digits: min(20, max(4, Int(-log10(value)) + 2)), role)
+  }
+
+  /// A delta or a rate.
+  static func fraction(_ value: Double?) -> Cell {
+    guard let value, value > 0 else { return .real(value) }
+    return .real(value, digits: min(20, max(2, Int(-log10(value)) + 2)))
   }
 }
 

@@ -105,6 +105,16 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     /// Account of the ledger.
     package var budget: String
     package var training: PrivacyConfiguration
+    /// Blocks of time that the account has budgets for; nil: one budget for all data.
+    package var block: BlockPeriod?
+    /// Blocks to train on, the one of the cutoff included; nil without blocks.
+    package var history: Int?
+
+    /// Where the data are that a run may train on.
+    package var scope: PrivacyScope.History? {
+      guard let block, let history else { return nil }
+      return PrivacyScope.History(period: block, blocks: history)
+    }
   }
 
   package enum Refit: String, Codable, Sendable, CaseIterable {

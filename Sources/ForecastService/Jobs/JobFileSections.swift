@@ -57,6 +57,12 @@ enum JobFileSections {
       do { try definition.forecaster.validate() } catch {
         reader.fail(top["model"] ?? root, "model: \(error)")
       }
+      if definition.privacy?.block != nil, source.frequency.isInteger {
+        reader.fail(
+          top["privacy"] ?? root,
+          "privacy.block: series counted in integer steps lie in no day or month; leave block and history out"
+        )
+      }
       // What it will cost needs no data, so what is impossible shows here.
       if reader.problems.isEmpty, let trainer = definition.privateTrainer {
         do { _ = try trainer.charge(definition.forecaster) } catch {

@@ -7,6 +7,7 @@ enum PrivacySection {
   static let keys = [
     "budget", "unit", "epsilon", "delta", "units", "samplingRate", "clippingNorm", "clipping",
     "windowsPerSeries", "blockLength", "quantile", "accountant",
+    "block", "history",
   ]
 
   /// - Returns: nil without the section, or when something required is missing; all problems are in the reader.
@@ -43,6 +44,15 @@ enum PrivacySection {
     if entries["quantile"] != nil, clipping != .adaptive, let wrong = entries["quantile"] {
       reader.fail(wrong, "privacy.quantile: needs clipping: adaptive")
     }
+    let period: BlockPeriod? = reader.choice(entries["block"], "privacy.block")
+    let history = reader.integer(
+      entries["history"], "privacy.history", in: 1...PrivacyScope.History.mostBlocks)
+    if (entries["block"] == nil) != (entries["history"] == nil) {
+      reader.fail(
+        node,
+        "privacy.block and privacy.history go together: block: month with history: 6 trains on the month of the cutoff and the five before"
+      )
+    }
     guard let budget, let epsilon, let delta, let units else { return nil }
     var training = PrivacyConfiguration(
       unit: unit ?? .series, epsilon: epsilon, delta: delta, units: units, samplingRate: rate,
@@ -50,6 +60,7 @@ enum PrivacySection {
       accountant: accountant ?? .pld)
     training.clippingNorm = norm ?? training.clippingNorm
     training.quantile = quantile ?? training.quantile
-    return JobDefinition.Privacy(budget: budget, training: training)
+    return JobDefinition.Privacy(
+      budget: budget, training: training, block: period, history: history)
   }
 }

@@ -65,8 +65,38 @@ package struct PrivacyBudget: Sendable {
   var label: String { "account \(account)" + (block == "all" ? "" : ", block \(block)") }
 }
 
+/// Lengths of the blocks of time that an account may have budgets for; as in `forecast.privacy_block_rule`.
+package enum BlockPeriod: String, Codable, Sendable, CaseIterable {
+  case day, week, month, quarter, year
+}
+
+/// An account whose budgets are by block of time; a row of `forecast.privacy_block_rule`.
+package struct PrivacyBlockRule: Sendable {
+  package let account: String
+  package let unit: ProtectedUnit
+  package let period: BlockPeriod
+  package let timezone: String
+  /// Of each block.
+  package let epsilonLimit: EpsilonAmount
+  package let deltaLimit: Double
+
+  package init(
+    account: String, unit: ProtectedUnit, period: BlockPeriod, timezone: String,
+    epsilonLimit: EpsilonAmount, deltaLimit: Double
+  ) {
+    self.account = account
+    self.unit = unit
+    self.period = period
+    self.timezone = timezone
+    self.epsilonLimit = epsilonLimit
+    self.deltaLimit = deltaLimit
+  }
+}
+
 /// Which blocks of an account a run touches.
 package enum PrivacyScope: Sendable, Hashable {
+  /// The block of time of a cutoff and those before it; of accounts whose budgets are by block of time.
+  case history(History, cutoff: Date)
   /// These, by name. The caller vouches that the run reads nothing else.
   case blocks([String])
   /// All that overlap these time stamps of the data, from the first up to and including the last; nil: without an
@@ -76,9 +106,23 @@ package enum PrivacyScope: Sendable, Hashable {
   /// Whatever the data hold.
   package static let everything = PrivacyScope.period(from: nil, through: nil)
 
+  /// So many blocks of time, the one of the cutoff included.
+  package struct History: Sendable, Hashable {
+    package let period: BlockPeriod
+    package let blocks: Int
+
+    package static let mostBlocks = 1000
+
+    package init(period: BlockPeriod, blocks: Int) {
+      self.period = period
+      self.blocks = blocks
+    }
+  }
+
   /// - Throws: `ServiceError.unknownBudget` when a block is missing.
   func select(from budgets: [PrivacyBudget], account: String) throws -> [PrivacyBudget] {
     switch self {
+    case .history: return budgets  // chosen by the database, which makes those that are new
     case .blocks(let names):
       let chosen = budgets.filter { names.contains($0.block) }
       if let missing = names.first(where: { name in !chosen.contains { $0.block == name } }) {

@@ -8,14 +8,17 @@ import Privacy
 ///
 /// 1. ``reserve(_:token:)``, under a lock on the account's budgets: everything spent so far and the new charge are
 ///    composed, and the charge is booked or refused. From here on it counts.
-/// 2. ``begin(_:token:)``, before the first private read. A charge is begun by one attempt, once.
+/// 2. ``begin(_:token:)``, before the first private read, when all that can fail without private data has been
+///    tried.
 /// 3. The attempt reads, trains, and publishes; ``commit(_:token:stepsTaken:on:)`` is part of the publishing
-///    transaction.
+///    transaction. Or it fails while it reads, and says with ``leave(_:token:)`` that its training did not begin.
 ///
-/// An attempt that dies before 2 has read nothing: the next attempt at the run takes its charge over. One that dies
-/// after 2 may have shown anything that it computed (a gradient in a log, an error that depends on the data), and
-/// how many steps it took is known to nobody: its charge counts in full, and the next attempt needs a new one. There
-/// is no way back: no state gives anything back, and steps that were reserved and not taken count.
+/// A charge pays for one execution of its mechanism. An attempt that dies before 2, or that lives to leave the charge,
+/// has drawn no noise and computed nothing that the mechanism releases: the next attempt at the run takes its charge
+/// over, and its training is the first one under it. One that dies after 2, or fails once its training has begun,
+/// may have shown what it computed, and to try again until something pleases would be another mechanism: its
+/// charge counts in full, and the next attempt needs a new one. There is no way back: no state gives anything
+/// back, and steps that were reserved and not taken count.
 package struct PrivacyLedger: Sendable {
   /// What a run asks for.
   package struct Request: Sendable {
@@ -47,14 +50,33 @@ package struct PrivacyLedger: Sendable {
     package let chargeID: Int64
     package let account: String
     package let block: String
+    /// Time stamps of the data that the charge is for, from the first up to before the second; nil: open.
+    package let blockFrom: Date?
+    package let blockUntil: Date?
     /// Its number within the budget.
     package let number: Int
     /// Total of the budget after it.
     package let spent: EpsilonAmount
     package let left: EpsilonAmount
     package let delta: Double
-    /// Whether an earlier attempt at the run, which had read nothing, had reserved it.
+    /// Whether an earlier attempt at the run, whose training did not begin, had reserved it.
     package let isTakenOver: Bool
+
+    init(
+      _ chargeID: Int64, _ number: Int, in budget: PrivacyBudget, spent: EpsilonAmount,
+      isTakenOver: Bool
+    ) {
+      self.chargeID = chargeID
+      self.number = number
+      account = budget.account
+      block = budget.block
+      blockFrom = budget.blockFrom
+      blockUntil = budget.blockUntil
+      self.spent = spent
+      left = budget.epsilonLimit - spent
+      delta = budget.deltaLimit
+      self.isTakenOver = isTakenOver
+    }
   }
 
   let pool: PostgresPool
@@ -125,8 +147,8 @@ package struct PrivacyLedger: Sendable {
     guard let runID = try await connection.run(LockAttempt(token: token)).first else {
       throw Self.stale("nothing was reserved")
     }
-    let budgets = try Self.select(
-      request, from: try await connection.run(LockPrivacyBudgets(account: request.account)))
+    let budgets = try await lock(request, on: connection)
+    var totals = Totals()
     var admitted: [Admitted] = []
     for budget in budgets {
       let charges = try await connection.run(ListBudgetCharges(budgetID: budget.id))
@@ -135,9 +157,7 @@ package struct PrivacyLedger: Sendable {
         let last = charges[charges.count - 1]
         return Admitted(
           receipt: Receipt(
-            chargeID: charge.chargeID, account: budget.account, block: budget.block,
-            number: charge.number, spent: last.composed,
-            left: budget.epsilonLimit - last.composed, delta: budget.deltaLimit,
+            charge.chargeID, charge.number, in: budget, spent: last.composed,
             isTakenOver: takenOver),
           budget: budget,
           mark: .init(budget, number: last.number, spent: last.composed, digest: last.digest))
@@ -153,26 +173,42 @@ package struct PrivacyLedger: Sendable {
         admitted.append(found(booked, takenOver: false))
         continue
       }
-      if let left = mine.last(where: { $0.begunBy == nil && $0.mechanism == request.mechanism }) {
+      if let left = mine.last(where: { $0.isFree && $0.mechanism == request.mechanism }) {
         admitted.append(found(left, takenOver: true))
         continue
       }
+      let quote = try Quote(request, budget: budget, after: charges, &totals)
       admitted.append(
-        try await book(request, in: budget, after: charges, runID, token, on: connection))
+        try await book(request, quote, after: charges.last?.number ?? 0, runID, token, connection))
     }
     return admitted
   }
 
+  /// The budgets that the request touches, locked in the order of their keys.
+  private func lock(
+    _ request: Request, on connection: PostgresConnection
+  ) async throws -> [PrivacyBudget] {
+    let rule = try await connection.run(FindPrivacyBlockRule(account: request.account)).first
+    guard case .history(let history, let cutoff) = request.scope else {
+      let budgets = try await connection.run(LockPrivacyBudgets(account: request.account))
+      return try Self.select(request, rule, from: budgets)
+    }
+    try Self.check(history, rule, request.account)
+    let budgets = try await connection.run(
+      LockPrivacyBlocks(account: request.account, history: history.blocks, cutoff: cutoff))
+    return try Self.select(request, rule, from: budgets)
+  }
+
   private func book(
-    _ request: Request, in budget: PrivacyBudget, after charges: [ListBudgetCharges.Row],
-    _ runID: Int64, _ token: UUID, on connection: PostgresConnection
+    _ request: Request, _ quote: Quote, after last: Int, _ runID: Int64, _ token: UUID,
+    _ connection: PostgresConnection
   ) async throws -> Admitted {
-    let quote = try Quote(request, budget: budget, after: charges)
+    let budget = quote.budget
     if let refusal = quote.refusal { throw refusal }
     guard let composed = quote.composed, let alone = quote.alone else {
       throw ServiceError(.internalFault, "\(budget.label): an admitted charge has no epsilon")
     }
-    let number = (charges.last?.number ?? 0) + 1
+    let number = last + 1
     guard
       let row = try await connection.run(
         InsertPrivacyCharge(
@@ -182,10 +218,7 @@ package struct PrivacyLedger: Sendable {
       ).first
     else { throw ServiceError(.internalFault, "\(budget.label): the charge got no number") }
     return Admitted(
-      receipt: Receipt(
-        chargeID: row.chargeID, account: budget.account, block: budget.block, number: number,
-        spent: composed, left: budget.epsilonLimit - composed, delta: budget.deltaLimit,
-        isTakenOver: false),
+      receipt: Receipt(row.chargeID, number, in: budget, spent: composed, isTakenOver: false),
       budget: budget,
       mark: .init(budget, number: number, spent: composed, digest: row.digest))
   }
@@ -199,6 +232,16 @@ package struct PrivacyLedger: Sendable {
   package func begin(_ receipts: [Receipt], token: UUID) async throws {
     try await committed { connection in
       try await enter("begun", receipts, token: token, stepsTaken: nil, on: connection)
+    }
+  }
+
+  /// Says that the attempt ends and that its training did not begin, so that nothing was computed which the charges
+  /// pay for: the next attempt at the run may use them. Nothing is given back.
+  ///
+  /// - Throws: `ServiceError.staleAttempt`; `PostgresError` when the attempt does not hold a charge.
+  package func leave(_ receipts: [Receipt], token: UUID) async throws {
+    try await committed { connection in
+      try await enter("unused", receipts, token: token, stepsTaken: nil, on: connection)
     }
   }
 
@@ -238,12 +281,15 @@ package struct PrivacyLedger: Sendable {
   /// The answer may be out of date when a reservation follows; ``reserve(_:token:)`` decides.
   package func quote(_ request: Request) async throws -> [Quote] {
     try await pool.withTransaction(.snapshot) { connection in
+      let rule = try await connection.run(FindPrivacyBlockRule(account: request.account)).first
       let budgets = try Self.select(
-        request, from: try await connection.run(FindPrivacyBudgets(account: request.account)))
+        request, rule,
+        from: try await connection.run(FindPrivacyBudgets(account: request.account)))
+      var totals = Totals()
       var quotes: [Quote] = []
       for budget in budgets {
         let charges = try await connection.run(ListBudgetCharges(budgetID: budget.id))
-        quotes.append(try Quote(request, budget: budget, after: charges))
+        quotes.append(try Quote(request, budget: budget, after: charges, &totals))
       }
       return quotes
     }
@@ -261,24 +307,21 @@ package struct PrivacyLedger: Sendable {
     package let refusal: ServiceError?
 
     init(
-      _ request: Request, budget: PrivacyBudget, after charges: [ListBudgetCharges.Row]
+      _ request: Request, budget: PrivacyBudget, after charges: [ListBudgetCharges.Row],
+      _ totals: inout Totals
     ) throws {
       self.budget = budget
       spent = charges.last?.composed ?? .zero
-      var single = PrivacyComposition()
-      try single.add(request.mechanism)
       let delta = request.delta ?? budget.deltaLimit
       guard delta > 0, delta < 1 else {
         throw ServiceError(.badArgument, "delta is \(delta), expected a number between 0 and 1")
       }
-      alone = try single.epsilon(atDelta: delta).map { max($0, .least) }
-      var all = PrivacyComposition()
-      for charge in charges { try all.add(charge.mechanism) }
-      try all.add(request.mechanism)
+      alone = try totals.epsilon(of: [request.mechanism], atDelta: delta).map { max($0, .least) }
+      let all = charges.map(\.mechanism) + [request.mechanism]
       // The mark rises with every charge: one that costs less than rounding, or than the accountant's own
       // last digits, still shows.
       let least = spent + .least
-      composed = try all.epsilon(atDelta: budget.deltaLimit).map { max($0, least) }
+      composed = try totals.epsilon(of: all, atDelta: budget.deltaLimit).map { max($0, least) }
       if !budget.isValid {
         let times = [
           "from \(budget.validFrom.formatted(.iso8601))",
@@ -312,9 +355,54 @@ package struct PrivacyLedger: Sendable {
     }
   }
 
+  /// Totals that were composed already: neighbouring blocks of time have mostly the same charges.
+  struct Totals {
+    private struct Key: Hashable {
+      let charges: [PrivacyMechanism: Int]
+      let delta: Double
+    }
+    private var known: [Key: EpsilonAmount?] = [:]
+
+    mutating func epsilon(
+      of charges: [PrivacyMechanism], atDelta delta: Double
+    ) throws -> EpsilonAmount? {
+      let key = Key(charges: charges.reduce(into: [:]) { $0[$1, default: 0] += 1 }, delta: delta)
+      if let found = known[key] { return found }
+      var all = PrivacyComposition()
+      for charge in charges { try all.add(charge) }
+      let epsilon = try all.epsilon(atDelta: delta)
+      known[key] = .some(epsilon)
+      return epsilon
+    }
+  }
+
+  /// - Throws: `ServiceError.badArgument` unless the account has budgets by blocks of this length.
+  static func check(
+    _ history: PrivacyScope.History, _ rule: PrivacyBlockRule?, _ account: String
+  ) throws {
+    guard let rule else {
+      throw ServiceError(
+        .badArgument,
+        "privacy account \(account) has no budgets by block of time: leave privacy.block and privacy.history out, or open another account with `forecastctl privacy budget create --every \(history.period.rawValue)`"
+      )
+    }
+    guard rule.period == history.period else {
+      throw ServiceError(
+        .badArgument,
+        "privacy account \(account) has a budget for each \(rule.period.rawValue), the run trains by \(history.period.rawValue): make privacy.block the account's"
+      )
+    }
+  }
+
   private static func select(
-    _ request: Request, from budgets: [PrivacyBudget]
+    _ request: Request, _ rule: PrivacyBlockRule?, from budgets: [PrivacyBudget]
   ) throws -> [PrivacyBudget] {
+    if let rule, case .period = request.scope {
+      throw ServiceError(
+        .badArgument,
+        "privacy account \(request.account) has a budget for each \(rule.period.rawValue): say how far back the run trains with privacy.block: \(rule.period.rawValue) and privacy.history"
+      )
+    }
     guard let first = budgets.first else { throw unknown(request.account) }
     guard first.unit == request.unit else {
       throw ServiceError(

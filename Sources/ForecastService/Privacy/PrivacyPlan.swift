@@ -2,15 +2,20 @@ package import Foundation
 import Postgres
 import Privacy
 
-/// How many more charges of one kind a budget bears, and what noise would make it last.
+/// How many more charges of one kind an account bears, and what noise would make it last.
 package struct PrivacyPlan: Sendable {
-  package let budget: PrivacyBudget
+  package let account: String
+  /// The block that has least left after the plan.
+  package let block: String
+  package let limit: EpsilonAmount
+  package let delta: Double
+  /// Of that block, now.
   package let spent: EpsilonAmount
   /// Charges wanted until the date: the first at the beginning, one each period.
   package let wanted: Int
   /// Of these, how many are admitted; exactly as many as reservations would be if nobody else charges.
   package let fitting: Int
-  /// Total after those that fit.
+  /// Total of the block after those that fit.
   package let spentAfter: EpsilonAmount
   /// When the first is refused; nil when all fit.
   package let refusedAt: Date?
@@ -50,52 +55,150 @@ package struct PrivacyPlan: Sendable {
     }
   }
 
-  init(
-    budget: PrivacyBudget, charges: [ListBudgetCharges.Row], samplingRate: Double,
-    noiseMultiplier: Double, steps: Int, schedule: Schedule
-  ) throws {
-    self.budget = budget
-    spent = charges.last?.composed ?? .zero
+  /// What one refit is.
+  struct Refit: Sendable {
+    let samplingRate: Double
+    let noiseMultiplier: Double
+    let steps: Int
+
+    func mechanism(noise: Double) throws -> PrivacyMechanism {
+      try .training(samplingRate: samplingRate, noiseMultiplier: noise, steps: steps)
+    }
+  }
+
+  /// A block of time, what was charged to it, and which of the plan's charges touch it: those of a range, as both
+  /// go on in time.
+  struct Block: Sendable {
+    let name: String
+    let limit: EpsilonAmount
+    let delta: Double
+    let charges: [PrivacyMechanism]
+    let spent: EpsilonAmount
+    let touchedBy: Range<Int>
+  }
+
+  /// - Parameter blocks: at least one; each charge of the schedule has to be admitted in all that it touches.
+  init(account: String, blocks: [Block], refit: Refit, schedule: Schedule) throws {
+    self.account = account
     wanted = schedule.count
-    var before = PrivacyComposition()
-    for charge in charges { try before.add(charge.mechanism) }
-    let mark = spent
-    /// Total after `count` charges; nil when the last is refused.
-    func total(_ count: Int, noise: Double) throws -> EpsilonAmount? {
-      if count == 0 { return mark }
-      var all = before
-      try all.add(
-        .training(samplingRate: samplingRate, noiseMultiplier: noise, steps: steps), times: count)
-      guard let composed = try all.epsilon(atDelta: budget.deltaLimit) else { return nil }
-      let sum = max(composed, mark + EpsilonAmount(quanta: Int128(count)))
-      return sum <= budget.epsilonLimit ? sum : nil
+    var bearing: [[PrivacyMechanism: Int]: Capacity] = [:]
+    /// Charges that the block bears, no more than touch it, and what they come to.
+    func capacity(_ block: Block) throws -> Capacity {
+      // Blocks with equal charges bear equally many: most have none yet.
+      let key = block.charges.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+      if let found = bearing[key], found.wanted >= block.touchedBy.count { return found }
+      let found = try Capacity(block, refit, noise: refit.noiseMultiplier)
+      bearing[key] = found
+      return found
+    }
+    let capacities = try blocks.map(capacity)
+    var taken = [Int](repeating: 0, count: blocks.count)
+    var (admitted, refused) = (0, Int?.none)
+    var first = 0
+    for charge in 0..<wanted {
+      while first < blocks.count, blocks[first].touchedBy.upperBound <= charge { first += 1 }
+      let touched = blocks[first...].indices.prefix { blocks[$0].touchedBy.lowerBound <= charge }
+      if touched.allSatisfy({ taken[$0] < capacities[$0].count }) {
+        for index in touched { taken[index] += 1 }
+        admitted += 1
+      } else {
+        refused = refused ?? charge
+      }
+    }
+    fitting = admitted
+    refusedAt = refused.map(schedule.instant)
+    let after = try blocks.indices.map {
+      try Capacity.total(blocks[$0], refit, count: taken[$0], noise: refit.noiseMultiplier)
+        ?? blocks[$0].spent
+    }
+    let worst =
+      blocks.indices.min {
+        blocks[$0].limit - after[$0] < blocks[$1].limit - after[$1]
+      } ?? 0
+    block = blocks[worst].name
+    limit = blocks[worst].limit
+    delta = blocks[worst].delta
+    spent = blocks[worst].spent
+    spentAfter = after[worst]
+    // Of blocks with equal charges the one that is touched most decides.
+    var decisive: [[PrivacyMechanism: Int]: Block] = [:]
+    for block in blocks {
+      let key = block.charges.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+      if decisive[key].map({ $0.touchedBy.count < block.touchedBy.count }) ?? true {
+        decisive[key] = block
+      }
+    }
+    lastingNoiseMultiplier = try Self.noise(from: refit.noiseMultiplier) { noise in
+      try decisive.values.allSatisfy {
+        try Capacity.total($0, refit, count: $0.touchedBy.count, noise: noise) != nil
+      }
+    }
+  }
+
+  /// Blocks in the order of time with the charges that touch them.
+  ///
+  /// - Parameter touched: by cutoff, then by time.
+  static func ranges(
+    _ touched: [ListPrivacyBlocks.Row]
+  ) -> [(name: String, touchedBy: Range<Int>)] {
+    var found: [(name: String, from: Date, touchedBy: Range<Int>)] = []
+    var positions: [String: Int] = [:]
+    var charge = -1
+    var cutoff: Date?
+    for row in touched {
+      if row.cutoff != cutoff { (cutoff, charge) = (row.cutoff, charge + 1) }
+      if let position = positions[row.block] {
+        found[position].touchedBy = found[position].touchedBy.lowerBound..<(charge + 1)
+      } else {
+        positions[row.block] = found.count
+        found.append((row.block, row.from, charge..<(charge + 1)))
+      }
+    }
+    return found.sorted { $0.from < $1.from }.map { ($0.name, $0.touchedBy) }
+  }
+
+  /// How many charges a block bears.
+  private struct Capacity {
+    /// How many it was looked for; the block may bear more.
+    let wanted: Int
+    let count: Int
+
+    /// Total after `count` charges more; nil when the last is refused.
+    static func total(
+      _ block: Block, _ refit: Refit, count: Int, noise: Double
+    ) throws -> EpsilonAmount? {
+      if count == 0 { return block.spent }
+      var all = PrivacyComposition()
+      for charge in block.charges { try all.add(charge) }
+      try all.add(refit.mechanism(noise: noise), times: count)
+      guard let composed = try all.epsilon(atDelta: block.delta) else { return nil }
+      let sum = max(composed, block.spent + EpsilonAmount(quanta: Int128(count)))
+      return sum <= block.limit ? sum : nil
     }
 
-    var low = (count: 0, total: mark)
-    var high = wanted + 1
-    while high - low.count > 1 {
-      // Near what fits if epsilon grew evenly, doubling at first.
-      let middle =
-        high > wanted ? min(wanted, max(1, 2 * low.count)) : (low.count + high) / 2
-      if let sum = try total(middle, noise: noiseMultiplier) {
-        low = (middle, sum)
-        if middle == wanted { break }
-      } else {
-        high = middle
+    init(_ block: Block, _ refit: Refit, noise: Double) throws {
+      wanted = block.touchedBy.count
+      var low = 0
+      var high = wanted + 1
+      func fits(_ count: Int) throws -> Bool {
+        try Self.total(block, refit, count: count, noise: noise) != nil
       }
-    }
-    // The accountant is exact to some digits only, so the totals may waver at the edge: reservations are
-    // refused from the first that is too much.
-    for count in stride(from: low.count - 1, to: max(0, low.count - 3), by: -1) where count > 0 {
-      if try total(count, noise: noiseMultiplier) == nil {
-        low = (count - 1, try total(count - 1, noise: noiseMultiplier) ?? mark)
+      while high - low > 1 {
+        // Near what fits if epsilon grew evenly, doubling at first.
+        let middle = high > wanted ? min(wanted, max(1, 2 * low)) : (low + high) / 2
+        if try fits(middle) {
+          low = middle
+          if middle == wanted { break }
+        } else {
+          high = middle
+        }
       }
-    }
-    fitting = low.count
-    spentAfter = low.total
-    refusedAt = fitting < wanted ? schedule.instant(fitting) : nil
-    lastingNoiseMultiplier = try Self.noise(from: noiseMultiplier) { [wanted] noise in
-      try total(wanted, noise: noise) != nil
+      // The accountant is exact to some digits only, so the totals may waver at the edge: reservations are
+      // refused from the first that is too much.
+      for count in stride(from: low - 1, to: max(0, low - 3), by: -1) where count > 0 {
+        if try !fits(count) { low = count - 1 }
+      }
+      count = low
     }
   }
 
@@ -122,96 +225,73 @@ package struct PrivacyPlan: Sendable {
 }
 
 extension PrivacyLedger {
-  /// One plan per block of the account, or of the blocks named.
+  /// One plan for an account whose budgets are by block of time, where a refit pays in each block that it trains on;
+  /// else one per block of the account, or of the blocks named, each of which every refit pays for.
   ///
+  /// - Parameter history: blocks of time that a refit trains on; of accounts that have them, and nil for others.
   /// - Throws: `ServiceError.unknownBudget`, `.badArgument`.
   package func plan(
-    account: String, blocks: [String] = [], samplingRate: Double, noiseMultiplier: Double,
-    steps: Int, schedule: PrivacyPlan.Schedule
+    account: String, blocks: [String] = [], history: Int? = nil, samplingRate: Double,
+    noiseMultiplier: Double, steps: Int, schedule: PrivacyPlan.Schedule
   ) async throws -> [PrivacyPlan] {
-    // Refuses bad numbers before anything is looked up.
-    _ = try PrivacyMechanism.training(
+    let refit = PrivacyPlan.Refit(
       samplingRate: samplingRate, noiseMultiplier: noiseMultiplier, steps: steps)
+    // Refuses bad numbers before anything is looked up.
+    _ = try refit.mechanism(noise: noiseMultiplier)
     let found = try await pool.withTransaction(.snapshot) { connection in
       let budgets = try await connection.run(FindPrivacyBudgets(account: account))
-      guard !budgets.isEmpty else { throw Self.unknown(account) }
-      let chosen =
-        blocks.isEmpty
-        ? budgets : try PrivacyScope.blocks(blocks).select(from: budgets, account: account)
-      var found: [(PrivacyBudget, [ListBudgetCharges.Row])] = []
-      for budget in chosen {
-        found.append((budget, try await connection.run(ListBudgetCharges(budgetID: budget.id))))
+      let rule = try await connection.run(FindPrivacyBlockRule(account: account)).first
+      func block(_ budget: PrivacyBudget, _ touchedBy: Range<Int>) async throws -> PrivacyPlan.Block
+      {
+        let charges = try await connection.run(ListBudgetCharges(budgetID: budget.id))
+        return PrivacyPlan.Block(
+          name: budget.block, limit: budget.epsilonLimit, delta: budget.deltaLimit,
+          charges: charges.map(\.mechanism), spent: charges.last?.composed ?? .zero,
+          touchedBy: touchedBy)
       }
-      return found
-    }
-    return try found.map { budget, charges in
-      try PrivacyPlan(
-        budget: budget, charges: charges, samplingRate: samplingRate,
-        noiseMultiplier: noiseMultiplier, steps: steps, schedule: schedule)
-    }
-  }
-
-  /// Opens a budget.
-  ///
-  /// - Throws: `ServiceError.badArgument` when a number is impossible, the block exists or overlaps another, or the
-  ///   account protects another unit; `PostgresError` 42501 for who is no operator.
-  package func open(
-    account: String, unit: ProtectedUnit, block: String = "all", blockFrom: Date? = nil,
-    blockUntil: Date? = nil, epsilon limit: EpsilonAmount, delta: Double, validFrom: Date? = nil,
-    validUntil: Date? = nil, note: String? = nil
-  ) async throws {
-    guard limit > .zero, limit < .limit else {
-      throw ServiceError(
-        .badArgument, "epsilon is \(limit), expected a number above 0 and below 1e15")
-    }
-    guard delta > 0, delta < 1 else {
-      throw ServiceError(.badArgument, "delta is \(delta), expected a number between 0 and 1")
-    }
-    do {
-      _ = try await pool.run(
-        InsertPrivacyBudget(
-          account: account, unit: unit, block: block, blockFrom: blockFrom,
-          blockUntil: blockUntil, epsilonLimit: limit, deltaLimit: delta, validFrom: validFrom,
-          validUntil: validUntil, note: note))
-    } catch let error as PostgresError where error.sqlState?.hasPrefix("23") == true {
-      let message =
-        switch error.constraint {
-        case "privacy_budget_account_block_key":
-          "account \(account) has a block \(block) already: a budget is never changed"
-        case "privacy_budget_account_check", "privacy_budget_block_check":
-          "names of accounts and blocks are made of lower-case letters, digits, '.', '_' and '-', found \"\(account)\" and \"\(block)\""
-        case "privacy_budget_block_has_length": "the block ends before it begins"
-        case "privacy_budget_valid_for_a_time": "the budget ends before it begins"
-        default: error.message + (error.hint.map { ": \($0)" } ?? "")
+      guard let rule else {
+        guard !budgets.isEmpty else { throw Self.unknown(account) }
+        guard history == nil else {
+          throw ServiceError(
+            .badArgument,
+            "privacy account \(account) has no budgets by block of time: leave --history out")
         }
-      throw ServiceError(.badArgument, message)
-    }
-  }
-
-  /// Budgets and charges of one account, or of all.
-  package struct Statement: Sendable {
-    package let budgets: [ListPrivacy.Row]
-    package let charges: [ListPrivacyCharges.Row]
-    /// What is wrong with the ledger, one sentence each: rows that do not follow from those before them, and charges
-    /// that this machine has seen and the database does not know.
-    package let faults: [String]
-    /// All of it as one JSON object.
-    package let json: String
-  }
-
-  /// - Throws: `ServiceError.unknownBudget` when the account is named and not there.
-  package func statement(account: String?) async throws -> Statement {
-    try await pool.withTransaction(.snapshot) { connection in
-      let budgets = try await connection.run(ListPrivacy(account: account))
-      if let account, budgets.isEmpty { throw Self.unknown(account) }
-      let charges = try await connection.run(ListPrivacyCharges(account: account))
-      let broken = charges.filter { !$0.isIntact }.map {
-        "charge \($0.number) of privacy account \($0.account), block \($0.block), does not follow from those before it: rows were altered or removed by someone with the rights of the database's owner"
+        let chosen =
+          blocks.isEmpty
+          ? budgets : try PrivacyScope.blocks(blocks).select(from: budgets, account: account)
+        var plans: [[PrivacyPlan.Block]] = []
+        for budget in chosen { plans.append([try await block(budget, 0..<schedule.count)]) }
+        return plans
       }
-      return Statement(
-        budgets: budgets, charges: charges,
-        faults: try broken + (witness?.faults(budgets, charges) ?? []),
-        json: try await connection.run(DescribePrivacy(account: account)).first ?? "{}")
+      guard let history, (1...PrivacyScope.History.mostBlocks).contains(history), blocks.isEmpty
+      else {
+        throw ServiceError(
+          .badArgument,
+          "privacy account \(account) has a budget for each \(rule.period.rawValue): say with --history how many of them a refit trains on (1 to \(PrivacyScope.History.mostBlocks)), and no --block"
+        )
+      }
+      guard schedule.count * history <= 1_000_000 else {
+        throw ServiceError(
+          .badArgument, "more than a million blocks of time to look at: take a longer period")
+      }
+      let touched = try await connection.run(
+        ListPrivacyBlocks(
+          rule: rule, history: history, cutoffs: (0..<schedule.count).map(schedule.instant)))
+      var all: [PrivacyPlan.Block] = []
+      for range in PrivacyPlan.ranges(touched) {
+        if let budget = budgets.first(where: { $0.block == range.name }) {
+          all.append(try await block(budget, range.touchedBy))
+        } else {
+          all.append(
+            PrivacyPlan.Block(
+              name: range.name, limit: rule.epsilonLimit, delta: rule.deltaLimit, charges: [],
+              spent: .zero, touchedBy: range.touchedBy))
+        }
+      }
+      return [all]
+    }
+    return try found.map {
+      try PrivacyPlan(account: account, blocks: $0, refit: refit, schedule: schedule)
     }
   }
 }

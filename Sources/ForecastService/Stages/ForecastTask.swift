@@ -17,42 +17,50 @@ struct ForecastTask: Sendable {
 
   func run() async throws {
     let definition = try JobDefinition(canonicalJSON: claim.definition)
-    let privacy = try await pay(definition)
-    monitor.report(.read, 0)
-    let monitor = monitor
-    let read = try await ReadStage(pool: pool, definition: definition, cutoff: claim.cutoff).read {
-      _ in try monitor.check()
-    }
+    let stage = ReadStage(pool: pool, definition: definition, cutoff: claim.cutoff)
+    let privacy = try await pay(definition, stage)
+    let read = try await privacy.unlessTraining { try await self.read(stage, privacy) }
     let built = read.built
-    let counts = built.statistics
-    await log(
-      .info, .read,
-      "read \(counts.rows) rows of \(counts.series) series in \(format(read.seconds))")
-    try monitor.check()
-    try await retrying(upTo: patience) { try await store(read) }
-    try verify(built)
-    monitor.report(.read, 1)
 
-    let (forecaster, model) = try await forecaster(definition, built, privacy)
+    let (forecaster, model) = try await forecaster(definition, read, privacy)
     let forecasts = try await predict(definition, built, forecaster)
     monitor.report(.predict, 1)
     try monitor.check()
 
     monitor.report(.publish, 0)
-    let (pool, token) = (pool, claim.token)
-    try await PublishStage(pool: pool, claim: claim, monitor: monitor, patience: patience).publish(
+    try await PublishStage(
+      pool: pool, claim: claim, monitor: monitor, patience: patience, isPrivate: privacy.isPrivate
+    ).publish(
       forecasts, horizon: definition.horizon, levels: definition.quantiles,
-      integerSteps: definition.source.frequency.isInteger, model: model
+      integerSteps: definition.source.frequency.isInteger, model: model, notice: privacy.notice
     ) { connection in
-      guard case .paid(let receipts) = privacy else { return }
-      try await PrivacyLedger(pool: pool).commit(
-        receipts, token: token, stepsTaken: definition.training.steps, on: connection)
+      try await privacy.commit(stepsTaken: definition.training.steps, on: connection)
     }
+  }
+
+  /// Reads, judges and records what was read.
+  private func read(
+    _ stage: ReadStage, _ privacy: PrivacyPayment
+  ) async throws -> ReadStage.Result {
+    monitor.report(.read, 0)
+    let monitor = monitor
+    let read = try await stage.read(blocks: privacy.blocks) { _ in try monitor.check() }
+    let counts = read.built.statistics
+    await log(
+      .info, .read,
+      privacy.isPrivate
+        ? "read the source"
+        : "read \(counts.rows) rows of \(counts.series) series in \(format(read.seconds))")
+    try monitor.check()
+    try await retrying(upTo: patience) { try await store(read, isPrivate: privacy.isPrivate) }
+    try verify(read.built, isPrivate: privacy.isPrivate)
+    monitor.report(.read, 1)
+    return read
   }
 
   /// The forecaster of this run, and what is to be stored of it.
   private func forecaster(
-    _ definition: JobDefinition, _ built: BuiltPanel, _ privacy: PrivacyPayment?
+    _ definition: JobDefinition, _ read: ReadStage.Result, _ privacy: PrivacyPayment
   ) async throws -> (TrainedForecaster, PublishStage.Model) {
     let kind = definition.model.kind
     func announce(_ bytes: Int, _ how: String = "") async {
@@ -62,11 +70,11 @@ struct ForecastTask: Sendable {
       )
     }
     switch privacy {
-    case nil:
+    case .free:
       var planned = definition.trainer
       planned.threads = threads
       await announce(try Trainer(planned).plannedBytes(definition.forecaster))
-      let result = try await fit(definition, built.trainingPanel)
+      let result = try await fit(definition, read.training)
       await log(
         .info, .fit,
         "fitted \(kind) with \(result.forecaster.parameterCount) parameters on \(result.windows) windows: \(result.steps) steps in \(format(result.seconds)), best at step \(result.bestStep)"
@@ -74,20 +82,17 @@ struct ForecastTask: Sendable {
           + (result.stoppedByTimeBudget ? ", stopped by the time budget" : ""))
       return (result.forecaster, .fitted(try fittedModel(definition, result)))
     case .unpaid(let model, let reason):
-      await log(
-        .warning, .fit,
-        "no private training: \(reason); forecasting with the model of run \(model.runID), which costs nothing"
-      )
+      await log(.warning, .fit, "no private training: \(reason); \(model.sentence)")
       return (model.forecaster, .stored(model.modelID))
     case .paid:
       guard let trainer = privateTrainer(definition) else {
         throw ServiceError(.internalFault, "a job without privacy was charged")
       }
       await announce(try trainer.plannedBytes(definition.forecaster), " privately")
-      let result = try await fitPrivately(definition, trainer, built.trainingPanel)
+      let result = try await fitPrivately(definition, trainer, read.training)
       await log(
         .info, .fit,
-        "fitted \(kind) with \(result.forecaster.parameterCount) parameters privately: epsilon \(result.charge.epsilon.formatted(.number.precision(.significantDigits(4)))) at delta \(result.charge.delta), \(result.charge.steps) steps in \(format(result.seconds))"
+        "fitted \(kind) with \(result.forecaster.parameterCount) parameters privately: epsilon \(result.charge.epsilon.formatted(.number.precision(.significantDigits(4)))) at delta \(result.charge.delta), \(result.charge.steps) steps"
       )
       return (result.forecaster, .fitted(try fittedModel(definition, result)))
     }
@@ -102,27 +107,21 @@ struct ForecastTask: Sendable {
     return PrivateTrainer(configuration, privacy: trainer.privacy)
   }
 
-  /// Before anything is read: nil for jobs without privacy.
-  private func pay(_ definition: JobDefinition) async throws -> PrivacyPayment? {
+  /// Before anything is read.
+  private func pay(_ definition: JobDefinition, _ stage: ReadStage) async throws -> PrivacyPayment {
     guard let privacy = definition.privacy, let trainer = privateTrainer(definition) else {
-      return nil
+      return .free
     }
+    try await retrying(upTo: patience) { try await stage.prepare() }
     let payment = try await PrivacyPayment.make(
       definition, privacy, trainer, claim, pool: pool, patience: patience)
-    if case .paid(let receipts) = payment {
-      for receipt in receipts {
-        await log(
-          .info, .read,
-          "reserved at privacy account \(receipt.account) as charge \(receipt.number): epsilon \(PrivacyText.epsilon(receipt.spent)) spent in all, \(PrivacyText.epsilonDown(receipt.left)) left"
-        )
-      }
-    }
+    if let line = payment.line { await log(.info, .read, line) }
     return payment
   }
 
   // MARK: Read
 
-  private func verify(_ built: BuiltPanel) throws {
+  private func verify(_ built: BuiltPanel, isPrivate: Bool) throws {
     let job = claim.jobName
     if built.statistics.rows == 0 {
       throw ServiceError(
@@ -131,6 +130,11 @@ struct ForecastTask: Sendable {
       )
     }
     if built.panel.count == 0 {
+      if isPrivate {
+        throw ServiceError(
+          .noUsableSeries,
+          "job \(job): no series can be forecast; see `forecastctl show \(claim.runID)`")
+      }
       let example = built.verdicts.first
       throw ServiceError(
         .noUsableSeries,
@@ -139,8 +143,9 @@ struct ForecastTask: Sendable {
     }
   }
 
-  /// Stores snapshot and verdicts, replacing those of an earlier attempt.
-  private func store(_ read: ReadStage.Result) async throws {
+  /// Stores snapshot and verdicts, replacing those of an earlier attempt. Of private data as a whole nothing is
+  /// stored; verdicts are functions of one series each.
+  private func store(_ read: ReadStage.Result, isPrivate: Bool) async throws {
     let (claim, built) = (claim, read.built)
     let statistics = built.statistics
     let integerSteps = built.grid.frequency.isInteger
@@ -148,13 +153,15 @@ struct ForecastTask: Sendable {
       integerSteps
         ? nil : time.flatMap { Date(timeIntervalSince1970: Double($0) / 1e6) }
     }
+    func unlessPrivate<Value>(_ value: Value?) -> Value? { isPrivate ? nil : value }
     let snapshot = InsertSnapshot(
-      runID: claim.runID, queryDigest: read.queryDigest, valueDigest: built.digest,
-      rowsRead: Int64(statistics.rows), series: Int64(statistics.series),
-      firstAt: date(statistics.first), lastAt: date(statistics.last),
-      firstIndex: integerSteps ? statistics.first : nil,
-      lastIndex: integerSteps ? statistics.last : nil, readAt: read.readAt,
-      readSeconds: read.seconds)
+      runID: claim.runID, queryDigest: read.queryDigest, valueDigest: unlessPrivate(built.digest),
+      rowsRead: unlessPrivate(Int64(statistics.rows)),
+      series: unlessPrivate(Int64(statistics.series)),
+      firstAt: unlessPrivate(date(statistics.first)), lastAt: unlessPrivate(date(statistics.last)),
+      firstIndex: unlessPrivate(integerSteps ? statistics.first : nil),
+      lastIndex: unlessPrivate(integerSteps ? statistics.last : nil), readAt: read.readAt,
+      readSeconds: unlessPrivate(read.seconds))
     try await pool.withTransaction { connection in
       guard try await connection.run(LockAttempt(token: claim.token)).first == claim.runID else {
         throw AttemptMonitor.Stop.stale
@@ -162,7 +169,7 @@ struct ForecastTask: Sendable {
       _ = try await connection.run(ClearSnapshot(runID: claim.runID))
       _ = try await connection.run(snapshot)
       _ = try await connection.copyIn(CopyVerdicts.sql) { writer in
-        for verdict in built.verdicts {
+        for verdict in built.verdicts where !isPrivate || verdict.kind != .nullKey {
           try await writer.beginRow(CopyVerdicts.fields)
           writer.write(claim.runID)
           writer.write(verdict.key)
@@ -235,28 +242,34 @@ struct ForecastTask: Sendable {
   ) async throws -> PublishStage.Forecasts {
     let (monitor, threads, job) = (monitor, threads, claim.jobName)
     let horizon = definition.horizon
+    let isPrivate = definition.privacy != nil
     return try await onOwnThread("predict") {
       let panel = built.panel
       var forecasts = PublishStage.Forecasts()
       forecasts.reserve(
         series: panel.count, horizon: horizon, levels: definition.quantiles.count)
-      forecasts.keys = panel.keys
       try forecaster.predict(panel, threads: threads) { series in
         guard series.quantiles.allSatisfy(\.isFinite), series.means.allSatisfy(\.isFinite) else {
+          // Of private data one series must not decide what others get: it alone goes without.
+          if isPrivate { return }
           throw ServiceError(
             .prediction,
             "job \(job): the forecast of series \(panel.keys[series.series]) is not finite; nothing was published"
           )
         }
+        forecasts.keys.append(panel.keys[series.series])
         for step in 1...horizon {
           forecasts.targets.append(built.target(series: series.series, step: step))
         }
         forecasts.means.append(contentsOf: series.means)
         forecasts.quantiles.append(contentsOf: series.quantiles)
         if series.series % 4096 == 0 {
-          monitor.report(.predict, Double(series.series) / Double(panel.count))
+          if !isPrivate { monitor.report(.predict, Double(series.series) / Double(panel.count)) }
           try monitor.check()
         }
+      }
+      guard !forecasts.keys.isEmpty else {
+        throw ServiceError(.prediction, "job \(job): no forecast is finite; nothing was published")
       }
       return forecasts
     }
@@ -288,12 +301,12 @@ struct ForecastTask: Sendable {
     ]
     return try fittedModel(
       definition, result.forecaster, ["stepsTaken": charge.steps, "privacy": privacy],
-      steps: charge.steps, validationLoss: nil, seconds: result.seconds)
+      steps: charge.steps, validationLoss: nil, seconds: nil)
   }
 
   private func fittedModel(
     _ definition: JobDefinition, _ forecaster: TrainedForecaster, _ outcome: [String: Any],
-    steps: Int, validationLoss: Double?, seconds: Double
+    steps: Int, validationLoss: Double?, seconds: Double?
   ) throws -> FittedModel {
     var training = definition.trainer
     training.threads = threads

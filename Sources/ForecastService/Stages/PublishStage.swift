@@ -31,15 +31,21 @@ package struct PublishStage: Sendable {
   private let claim: ClaimTask.Row
   private let monitor: AttemptMonitor
   private let patience: Duration
+  private let isPrivate: Bool
 
-  /// - Parameter patience: transient failures of the database are retried for this long.
+  /// - Parameters:
+  ///   - patience: transient failures of the database are retried for this long.
+  ///   - isPrivate: stores and says nothing of all series together: neither how many there are nor a digest of
+  ///     them.
   package init(
-    pool: PostgresPool, claim: ClaimTask.Row, monitor: AttemptMonitor, patience: Duration
+    pool: PostgresPool, claim: ClaimTask.Row, monitor: AttemptMonitor, patience: Duration,
+    isPrivate: Bool = false
   ) {
     self.pool = pool
     self.claim = claim
     self.monitor = monitor
     self.patience = patience
+    self.isPrivate = isPrivate
   }
 
   /// What made the forecasts.
@@ -52,10 +58,12 @@ package struct PublishStage: Sendable {
 
   /// - Parameters:
   ///   - integerSteps: whether targets are integer steps and not instants.
+  ///   - notice: what an operator should know although it goes well.
   ///   - settle: what else becomes true with the forecasts, in their transaction.
   /// - Throws: `ServiceError` (`.staleAttempt` when the lease is gone), `PostgresError`.
   package func publish(
     _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: Model,
+    notice: RunNotice? = nil,
     settle: @escaping @Sendable (PostgresConnection) async throws -> Void = { _ in }
   ) async throws {
     let seriesIDs = try await identify(forecasts.keys)
@@ -70,7 +78,8 @@ package struct PublishStage: Sendable {
         try await pool.withTransaction { connection in
           try await write(
             forecasts, horizon: horizon, levels: levels, integerSteps: integerSteps, model: model,
-            gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt, digest: digest,
+            notice: notice, gridID: gridID, seriesIDs: seriesIDs, issuedAt: issuedAt,
+            digest: digest,
             on: connection,
             settle: settle)
         }
@@ -91,7 +100,7 @@ package struct PublishStage: Sendable {
 
   private func write(
     _ forecasts: Forecasts, horizon: Int, levels: [Double], integerSteps: Bool, model: Model,
-    gridID: Int, seriesIDs: [Int64], issuedAt: Date, digest: [UInt8],
+    notice: RunNotice?, gridID: Int, seriesIDs: [Int64], issuedAt: Date, digest: [UInt8],
     on connection: PostgresConnection, settle: (PostgresConnection) async throws -> Void
   ) async throws {
     guard try await connection.run(LockAttempt(token: claim.token)).first == claim.runID else {
@@ -114,10 +123,11 @@ package struct PublishStage: Sendable {
     _ = try await connection.run(
       InsertPublication(
         runID: claim.runID, jobID: claim.jobID, token: claim.token, modelID: modelID,
-        gridID: gridID, issuedAt: issuedAt, origin: claim.cutoff, series: Int64(seriesIDs.count),
-        points: Int64(rows), contentDigest: digest))
+        gridID: gridID, issuedAt: issuedAt, origin: claim.cutoff,
+        series: isPrivate ? nil : Int64(seriesIDs.count), points: isPrivate ? nil : Int64(rows),
+        contentDigest: isPrivate ? nil : digest))
     let runID = claim.runID
-    let monitor = monitor
+    let (monitor, isPrivate) = (monitor, isPrivate)
     let count = levels.count
     let copied = try await connection.copyIn(CopyPoints.sql) { writer in
       let stamp = PostgresTimestamp(issuedAt)
@@ -149,7 +159,7 @@ package struct PublishStage: Sendable {
               array: UnsafeBufferPointer(rebasing: $0[(row * count)..<((row + 1) * count)]))
           }
         }
-        if position % 1024 == 0 {
+        if position % 1024 == 0, !isPrivate {
           monitor.report(.publish, Double(position) / Double(seriesIDs.count))
         }
       }
@@ -161,11 +171,13 @@ package struct PublishStage: Sendable {
     _ = try await connection.run(
       SwitchCurrent(jobID: claim.jobID, runID: claim.runID, seriesIDs: seriesIDs))
     _ = try await connection.run(
-      SucceedAttempt(token: claim.token, seriesOK: Int64(seriesIDs.count)))
+      SucceedAttempt(
+        token: claim.token, seriesOK: isPrivate ? nil : Int64(seriesIDs.count), notice: notice))
     _ = try await connection.run(
       LogEvent(
         runID: claim.runID, level: "info", stage: "publish",
-        message: "published \(rows) points of \(seriesIDs.count) series"))
+        message: isPrivate
+          ? "published" : "published \(rows) points of \(seriesIDs.count) series"))
   }
 
   /// The number of the grid of these levels. Outside of the transaction, so that nobody waits for it.
@@ -224,11 +236,12 @@ package struct FittedModel: Sendable {
   package let threads: Int
   package let steps: Int
   package let validationLoss: Double?
-  package let seconds: Double
+  /// nil for a private fit.
+  package let seconds: Double?
 
   package init(
     kind: String, configuration: String, training: String, weights: [UInt8], parameterCount: Int,
-    seed: UInt64, threads: Int, steps: Int, validationLoss: Double?, seconds: Double
+    seed: UInt64, threads: Int, steps: Int, validationLoss: Double?, seconds: Double?
   ) {
     self.kind = kind
     self.configuration = configuration

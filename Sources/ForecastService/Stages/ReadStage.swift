@@ -1,13 +1,15 @@
 import Crypto
 package import Foundation
 package import Postgres
-import Training
+package import Training
 
 /// Reads a job's data: the user's query through COPY, straight into a panel, in one read-only snapshot.
 package struct ReadStage: Sendable {
   /// What was read, and when.
   package struct Result: Sendable {
     package let built: BuiltPanel
+    /// The series that a model is fitted to.
+    package let training: Panel
     package let queryDigest: [UInt8]
     package let readAt: Date
     package let seconds: Double
@@ -23,65 +25,121 @@ package struct ReadStage: Sendable {
     self.cutoff = cutoff
   }
 
+  /// Tries what can fail without the data: the connection, the query's text, tables, columns and rights. No row is
+  /// read; the server only plans.
+  ///
+  /// - Throws: as ``read(onlySeries:blocks:progress:)``.
+  package func prepare() async throws {
+    let rendered = try rendered()
+    do {
+      try await pool.withTransaction(.snapshot) { connection in
+        let query = try await open(rendered, onlySeries: nil, on: connection)
+        _ = try await connection.query("EXPLAIN \(query.selection)")
+      }
+    } catch let error as PostgresError where Self.isTheirs(error) {
+      throw failure(error, quoting: true)
+    }
+  }
+
   /// - Parameters:
   ///   - onlySeries: reads the one series with this key; nil reads all.
+  ///   - blocks: only rows whose time stamps lie in these are trained on, and what a series has in one of them is a
+  ///     series of its own; nil: all rows.
   ///   - progress: told the number of rows from time to time; what it throws ends the reading.
   /// - Throws: `ServiceError` (`.query`, `.queryColumns`, `.tooManySeries`), `PostgresError` when the
   ///   database is to blame, `CancellationError`.
   package func read(
     onlySeries: String? = nil, progress: @escaping @Sendable (Int) throws -> Void = { _ in }
   ) async throws -> Result {
+    try await read(onlySeries: onlySeries, blocks: nil, progress: progress)
+  }
+
+  func read(
+    onlySeries: String? = nil, blocks: [BlockedRows.Block]?,
+    progress: @escaping @Sendable (Int) throws -> Void
+  ) async throws -> Result {
+    let rendered = try rendered()
     let integerSteps = definition.source.frequency.isInteger
-    let template: QueryTemplate
-    do {
-      template = try QueryTemplate(definition.source.query)
-    } catch {
-      throw ServiceError(.query, "job \(definition.job): \(error)")
-    }
-    let rendered = template.rendered(
-      replacing: SourceQuery.cutoffExpression(integerSteps: integerSteps))
     let grid = definition.grid
     let options = definition.panelOptions
     let readAt = Date()
     let clock = ContinuousClock()
     let began = clock.now
-    let job = definition.job
-    let (timezone, cutoff) = (definition.timezone, cutoff)
     do {
-      var builder = try await pool.withTransaction(.snapshot) { connection in
-        _ = try await connection.run(SetTimeZone(timezone: timezone))
-        _ = try await connection.run(BindCutoff(cutoff: cutoff, series: onlySeries))
-        let query = try SourceQuery(
-          job: job, rendered: rendered, columns: try await connection.describe(rendered),
-          integerSteps: integerSteps, onlySeries: onlySeries != nil)
+      var rows = try await pool.withTransaction(.snapshot) { connection in
+        let query = try await open(rendered, onlySeries: onlySeries, on: connection)
         return try await connection.copyOut(
-          query.copySQL, into: PanelBuilder(grid: grid, options: options)
-        ) { builder, row in
+          query.copySQL,
+          into: Rows(
+            all: PanelBuilder(grid: grid, options: options),
+            blocked: blocks.map { BlockedRows($0, grid: grid, options: options) })
+        ) { rows, row in
           let time: Int64? =
             row.isNull(1)
             ? nil
             : integerSteps
               ? try row.int64(1)
               : PanelBuilder.unixMicroseconds(sincePostgresEpoch: try row.int64(1))
-          try builder.append(
-            key: row.isNull(0) ? nil : try row.bytes(0), time: time,
-            value: row.isNull(2) ? nil : try row.float8(2))
-          if builder.rows % 65_536 == 0 { try progress(builder.rows) }
+          let key = row.isNull(0) ? nil : try row.bytes(0)
+          let value = row.isNull(2) ? nil : try row.float8(2)
+          try rows.all.append(key: key, time: time, value: value)
+          try rows.blocked?.append(key: key, time: time, value: value)
+          if rows.all.rows % 65_536 == 0 { try progress(rows.all.rows) }
         }
       }
       let seconds = (clock.now - began).seconds
+      let built = rows.all.finish()
       return Result(
-        built: builder.finish(), queryDigest: Array(SHA256.hash(data: Array(rendered.utf8))),
-        readAt: readAt, seconds: seconds)
+        built: built, training: rows.blocked?.finish() ?? built.trainingPanel,
+        queryDigest: Array(SHA256.hash(data: Array(rendered.utf8))), readAt: readAt,
+        seconds: seconds)
     } catch let error as PanelError {
-      throw ServiceError(.tooManySeries, "job \(job): \(error)")
-    } catch let error as PostgresError where error.fault == .data || error.fault == .configuration {
-      // The statement is the user's own: what the server says about it is for the user.
-      throw ServiceError(
-        .query,
-        "job \(job): the query failed: \(error.message)"
-          + (error.sqlState.map { " (SQLSTATE \($0))" } ?? "")
-          + (error.hint.map { "; \($0)" } ?? ""))
+      throw ServiceError(.tooManySeries, "job \(definition.job): \(error)")
+    } catch let error as PostgresError where definition.privacy != nil && error.sqlState != nil {
+      throw failure(error, quoting: false)
+    } catch let error as PostgresError where Self.isTheirs(error) {
+      throw failure(error, quoting: true)
     }
+  }
+
+  private struct Rows: Sendable {
+    var all: PanelBuilder
+    var blocked: BlockedRows?
+  }
+
+  private func rendered() throws -> String {
+    do {
+      return try QueryTemplate(definition.source.query).rendered(
+        replacing: SourceQuery.cutoffExpression(
+          integerSteps: definition.source.frequency.isInteger))
+    } catch {
+      throw ServiceError(.query, "job \(definition.job): \(error)")
+    }
+  }
+
+  private func open(
+    _ rendered: String, onlySeries: String?, on connection: PostgresConnection
+  ) async throws -> SourceQuery {
+    _ = try await connection.run(SetTimeZone(timezone: definition.timezone))
+    _ = try await connection.run(BindCutoff(cutoff: cutoff, series: onlySeries))
+    return try SourceQuery(
+      job: definition.job, rendered: rendered, columns: try await connection.describe(rendered),
+      integerSteps: definition.source.frequency.isInteger, onlySeries: onlySeries != nil)
+  }
+
+  private static func isTheirs(_ error: PostgresError) -> Bool {
+    error.fault == .data || error.fault == .configuration
+  }
+
+  /// The statement is the user's own: what the server says about it is for the user, but it may quote a row.
+  private func failure(_ error: PostgresError, quoting: Bool) -> ServiceError {
+    let state = error.sqlState.map { " (SQLSTATE \($0))" } ?? ""
+    return ServiceError(
+      error.isTransient ? .databaseUnavailable : .query,
+      quoting
+        ? "job \(definition.job): the query failed: \(error.message)\(state)"
+          + (error.hint.map { "; \($0)" } ?? "")
+        : "job \(definition.job): the query failed while it returned rows\(state); try it in psql: what the server said may quote private data and is not stored"
+    )
   }
 }

@@ -4,7 +4,9 @@ package import Postgres
 /// The user's query, made ready for COPY: `:cutoff` reads a setting of the session, which is bound and
 /// never spliced (COPY itself takes no parameters), and the columns are cast by the server.
 package struct SourceQuery: Sendable {
-  package let copySQL: String
+  /// The query with columns cast and chosen.
+  package let selection: String
+  package var copySQL: String { "COPY (\(selection)) TO STDOUT (FORMAT binary)" }
 
   /// The columns that a query must return.
   static let required = ["series", "ts", "y"]
@@ -51,11 +53,11 @@ package struct SourceQuery: Sendable {
     }
     let filter =
       onlySeries ? " WHERE series::text = current_setting('forecast.series')" : ""
-    copySQL = """
-      COPY (SELECT series::text, ts::\(integerSteps ? "bigint" : "timestamptz"), y::double precision
+    selection = """
+      SELECT series::text, ts::\(integerSteps ? "bigint" : "timestamptz"), y::double precision
       FROM (
       \(rendered)
-      ) AS source\(filter)) TO STDOUT (FORMAT binary)
+      ) AS source\(filter)
       """
   }
 

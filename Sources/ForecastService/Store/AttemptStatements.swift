@@ -38,7 +38,8 @@ package struct ClaimTask: PostgresStatement {
     ), started AS (
       UPDATE forecast.run r
       SET state = 'running', started_at = coalesce(r.started_at, clock_timestamp()), stage = 'read',
-          progress = 0, series_total = NULL, series_ok = NULL, series_failed = NULL
+          progress = 0, series_total = NULL, series_ok = NULL, series_failed = NULL, notice_code = NULL,
+          notice_text = NULL
       FROM claimed c WHERE r.run_id = c.run_id
       RETURNING r.run_id, r.job_id, r.job_version, r.cutoff_at, r.cutoff_index
     ), attempted AS (

@@ -6,36 +6,52 @@ import Privacy
 // then the budgets of the account.
 
 /// The budgets of an account, locked to the end of the transaction.
-package struct LockPrivacyBudgets: PostgresStatement {
+package struct LockPrivacyBudgets: PrivacyBudgetStatement {
   package static let name = "lock_privacy_budgets"
-  package static let sql = """
-    SELECT budget_id, budget_key, account, unit, unit_steps, block, block_from, block_until, epsilon_limit,
-           delta_limit, valid_from, valid_until,
-           clock_timestamp() >= valid_from AND (valid_until IS NULL OR clock_timestamp() < valid_until) AS valid
-    FROM forecast.lock_privacy_budgets($1)
-    """
+  package static let sql =
+    columns(now: "clock_timestamp()") + "FROM forecast.lock_privacy_budgets($1)"
   package let account: String
   package var parameters: [any PostgresEncodable] { [account] }
-  package static func decode(_ row: PostgresRow) throws -> PrivacyBudget { try PrivacyBudget(row) }
+}
+
+/// The budgets of the blocks of time that a run trains on, made where they are new, locked to the end of the
+/// transaction; none where the account has no rule.
+package struct LockPrivacyBlocks: PrivacyBudgetStatement {
+  package static let name = "lock_privacy_blocks"
+  package static let sql =
+    columns(now: "clock_timestamp()") + "FROM forecast.lock_privacy_blocks($1, $2, $3)"
+  package let account: String
+  package let history: Int
+  package let cutoff: Date
+  package var parameters: [any PostgresEncodable] { [account, Int32(history), cutoff] }
 }
 
 /// The budgets of an account, as they stand.
-package struct FindPrivacyBudgets: PostgresStatement {
+package struct FindPrivacyBudgets: PrivacyBudgetStatement {
   package static let name = "find_privacy_budgets"
-  package static let sql = """
-    SELECT budget_id, budget_key, account, unit, unit_steps, block, block_from, block_until, epsilon_limit,
-           delta_limit, valid_from, valid_until,
-           now() >= valid_from AND (valid_until IS NULL OR now() < valid_until) AS valid
-    FROM forecast.privacy_budget WHERE account = $1 ORDER BY budget_id
-    """
+  package static let sql =
+    columns(now: "now()") + "FROM forecast.privacy_budget WHERE account = $1 ORDER BY budget_id"
   package let account: String
   package var parameters: [any PostgresEncodable] { [account] }
-  package static func decode(_ row: PostgresRow) throws -> PrivacyBudget { try PrivacyBudget(row) }
 }
 
-extension PrivacyBudget {
-  fileprivate init(_ row: PostgresRow) throws {
-    self.init(
+/// What returns budgets.
+package protocol PrivacyBudgetStatement: PostgresStatement where Row == PrivacyBudget {}
+
+extension PrivacyBudgetStatement {
+  /// - Parameter now: the clock that decides whether a budget is valid: that of the statement where others may have
+  ///   been waited for.
+  fileprivate static func columns(now: String) -> String {
+    """
+    SELECT budget_id, budget_key, account, unit, unit_steps, block, block_from, block_until, epsilon_limit,
+           delta_limit, valid_from, valid_until,
+           \(now) >= valid_from AND (valid_until IS NULL OR \(now) < valid_until) AS valid
+
+    """
+  }
+
+  package static func decode(_ row: PostgresRow) throws -> PrivacyBudget {
+    PrivacyBudget(
       id: try row.decode("budget_id"), key: try row.decode("budget_key"),
       account: try row.decode("account"),
       unit: try ProtectedUnit(name: row.decode("unit"), steps: row.decode("unit_steps")),
@@ -43,6 +59,73 @@ extension PrivacyBudget {
       blockUntil: try row.decode("block_until"), epsilonLimit: try row.decode("epsilon_limit"),
       deltaLimit: try row.decode("delta_limit"), validFrom: try row.decode("valid_from"),
       validUntil: try row.decode("valid_until"), isValid: try row.decode("valid"))
+  }
+}
+
+/// The rule of an account whose budgets are by block of time; no row for others.
+package struct FindPrivacyBlockRule: PostgresStatement {
+  package static let name = "find_privacy_block_rule"
+  package static let sql = """
+    SELECT account, unit, unit_steps, period, timezone, epsilon_limit, delta_limit
+    FROM forecast.privacy_block_rule WHERE account = $1
+    """
+  package let account: String
+  package var parameters: [any PostgresEncodable] { [account] }
+  package static func decode(_ row: PostgresRow) throws -> PrivacyBlockRule {
+    let period: String = try row.decode("period")
+    guard let known = BlockPeriod(rawValue: period) else {
+      throw PostgresError(.decoding, "period: expected a length of blocks that this version knows")
+    }
+    return PrivacyBlockRule(
+      account: try row.decode("account"),
+      unit: try ProtectedUnit(name: row.decode("unit"), steps: row.decode("unit_steps")),
+      period: known, timezone: try row.decode("timezone"),
+      epsilonLimit: try row.decode("epsilon_limit"), deltaLimit: try row.decode("delta_limit"))
+  }
+}
+
+/// Opens an account whose budgets are by block of time.
+package struct InsertPrivacyBlockRule: PostgresStatement {
+  package static let name = "insert_privacy_block_rule"
+  package static let sql = """
+    INSERT INTO forecast.privacy_block_rule (account, unit, unit_steps, period, timezone, epsilon_limit, delta_limit, note)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    """
+  package let rule: PrivacyBlockRule
+  package let note: String?
+  package var parameters: [any PostgresEncodable] {
+    [
+      rule.account, rule.unit.name, rule.unit.steps.map(Int32.init(clamping:)),
+      rule.period.rawValue, rule.timezone, rule.epsilonLimit, rule.deltaLimit, note,
+    ]
+  }
+  package static func decode(_ row: PostgresRow) throws {}
+}
+
+/// The names and bounds of the blocks of time of a cutoff and before it.
+package struct ListPrivacyBlocks: PostgresStatement {
+  package struct Row: Sendable {
+    package let cutoff: Date
+    package let block: String
+    package let from: Date
+  }
+
+  package static let name = "list_privacy_blocks"
+  package static let sql = """
+    SELECT c.cutoff, b.block, b.block_from FROM unnest($4::timestamptz[]) AS c (cutoff),
+           LATERAL forecast.privacy_blocks($1, $2, $3, c.cutoff) AS b
+    ORDER BY c.cutoff, b.block_from
+    """
+  package let rule: PrivacyBlockRule
+  package let history: Int
+  package let cutoffs: [Date]
+  package var parameters: [any PostgresEncodable] {
+    [rule.period.rawValue, rule.timezone, Int32(history), cutoffs]
+  }
+  package static func decode(_ row: PostgresRow) throws -> Row {
+    Row(
+      cutoff: try row.decode("cutoff"), block: try row.decode("block"),
+      from: try row.decode("block_from"))
   }
 }
 
@@ -85,17 +168,16 @@ package struct ListBudgetCharges: PostgresStatement {
     package let mechanism: PrivacyMechanism
     package let composed: EpsilonAmount
     package let digest: [UInt8]
-    /// The attempt that began it; nil while nothing was read under it.
-    package let begunBy: UUID?
+    /// Whether no attempt began it, or those that did said before their training that they would not use it.
+    package let isFree: Bool
   }
 
   package static let name = "list_budget_charges"
   package static let sql = """
     SELECT c.charge_id, c.number, c.run_id, c.attempt_token, c.purpose, c.mechanism, c.sampling_rate,
            c.noise_multiplier, c.steps, c.release_epsilon, c.added_delta, c.composed_epsilon, c.digest,
-           s.attempt_token AS begun_by
+           forecast.privacy_charge_holder(c.charge_id) IS NULL AS free
     FROM forecast.privacy_charge c
-    LEFT JOIN forecast.privacy_charge_state s ON s.charge_id = c.charge_id AND s.state = 'begun'
     WHERE c.budget_id = $1 ORDER BY c.number
     """
   package let budgetID: Int64
@@ -116,7 +198,7 @@ package struct ListBudgetCharges: PostgresStatement {
       runID: try row.decode("run_id"), token: try row.decode("attempt_token"),
       purpose: try row.decode("purpose"), mechanism: mechanism,
       composed: try row.decode("composed_epsilon"), digest: try row.decode("digest"),
-      begunBy: try row.decode("begun_by"))
+      isFree: try row.decode("free"))
   }
 }
 
@@ -162,7 +244,7 @@ package struct InsertPrivacyCharge: PostgresStatement {
   }
 }
 
-/// Moves charges to their next state; one that is in it already by the same attempt stays. Returns the charges
+/// Moves charges to another state; one that this attempt brought there already stays. Returns the charges
 /// that are in that state by this attempt now.
 package struct EnterPrivacyChargeState: PostgresStatement {
   package static let name = "enter_privacy_charge_state"
@@ -173,7 +255,8 @@ package struct EnterPrivacyChargeState: PostgresStatement {
       FROM unnest($1::bigint[]) AS u (charge_id)
       JOIN forecast.privacy_charge c ON c.charge_id = u.charge_id
       WHERE NOT EXISTS (SELECT FROM forecast.privacy_charge_state s
-                        WHERE s.charge_id = u.charge_id AND s.state = $2)
+                        WHERE s.charge_id = u.charge_id AND s.state = $2 AND s.attempt_token = $3)
+        AND ($2 <> 'begun' OR forecast.privacy_charge_holder(u.charge_id) IS NULL)
       ORDER BY u.charge_id
       RETURNING charge_id)
     SELECT charge_id FROM entered
@@ -189,125 +272,4 @@ package struct EnterPrivacyChargeState: PostgresStatement {
     [chargeIDs, state, token, stepsTaken.map(Int64.init)]
   }
   package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("charge_id") }
-}
-
-/// One row per budget: what may be spent, what was, what is left.
-package struct ListPrivacy: PostgresStatement {
-  package struct Row: Sendable {
-    package let account: String
-    package let unit: String
-    package let unitSteps: Int?
-    package let block: String
-    package let blockFrom: Date?
-    package let blockUntil: Date?
-    package let limit: EpsilonAmount
-    package let spent: EpsilonAmount
-    package let left: EpsilonAmount
-    package let delta: Double
-    package let runs: Int64
-    package let charges: Int64
-    package let uncommitted: Int64
-    package let lastChargeAt: Date?
-    package let validFrom: Date
-    package let validUntil: Date?
-    package let isValid: Bool
-    package let note: String?
-    package let createdAt: Date
-    package let createdBy: String
-    /// As ``PrivacyBudget/key``.
-    package let key: UUID
-  }
-
-  package static let name = "list_privacy"
-  package static let sql = """
-    SELECT account, unit, unit_steps, block, block_from, block_until, epsilon_limit, epsilon_spent, epsilon_left,
-           delta, runs, charges, uncommitted, last_charge_at, valid_from, valid_until, valid, note, created_at, created_by,
-           budget_key
-    FROM forecast.privacy WHERE $1::text IS NULL OR account = $1
-    ORDER BY account, block_from NULLS FIRST, block
-    """
-  package let account: String?
-  package var parameters: [any PostgresEncodable] { [account] }
-  package static func decode(_ row: PostgresRow) throws -> Row {
-    Row(
-      account: try row.decode("account"), unit: try row.decode("unit"),
-      unitSteps: try row.decode("unit_steps"), block: try row.decode("block"),
-      blockFrom: try row.decode("block_from"),
-      blockUntil: try row.decode("block_until"), limit: try row.decode("epsilon_limit"),
-      spent: try row.decode("epsilon_spent"), left: try row.decode("epsilon_left"),
-      delta: try row.decode("delta"), runs: try row.decode("runs"),
-      charges: try row.decode("charges"), uncommitted: try row.decode("uncommitted"),
-      lastChargeAt: try row.decode("last_charge_at"), validFrom: try row.decode("valid_from"),
-      validUntil: try row.decode("valid_until"), isValid: try row.decode("valid"),
-      note: try row.decode("note"), createdAt: try row.decode("created_at"),
-      createdBy: try row.decode("created_by"), key: try row.decode("budget_key"))
-  }
-}
-
-/// Charges in the order they were made, of one account or of all.
-package struct ListPrivacyCharges: PostgresStatement {
-  package struct Row: Sendable {
-    package let account: String
-    package let unit: String
-    package let block: String
-    package let number: Int
-    package let job: String
-    package let runID: Int64
-    package let purpose: String
-    package let state: String
-    package let mechanism: String
-    package let samplingRate: Double?
-    package let noiseMultiplier: Double?
-    package let steps: Int64?
-    package let stepsTaken: Int64?
-    package let epsilon: EpsilonAmount
-    package let delta: Double
-    package let composed: EpsilonAmount
-    package let composedDelta: Double
-    package let reservedAt: Date
-    package let reservedBy: String
-    /// In hexadecimal.
-    package let digest: String
-    package let isIntact: Bool
-  }
-
-  package static let name = "list_privacy_charges"
-  package static let sql = """
-    SELECT account, unit, block, number, job, run_id, purpose, state, mechanism, sampling_rate, noise_multiplier,
-           steps, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at, reserved_by,
-           digest, intact
-    FROM forecast.privacy_charges WHERE $1::text IS NULL OR account = $1
-    ORDER BY account, block, number
-    """
-  package let account: String?
-  package var parameters: [any PostgresEncodable] { [account] }
-  package static func decode(_ row: PostgresRow) throws -> Row {
-    Row(
-      account: try row.decode("account"), unit: try row.decode("unit"),
-      block: try row.decode("block"), number: try row.decode("number"), job: try row.decode("job"),
-      runID: try row.decode("run_id"), purpose: try row.decode("purpose"),
-      state: try row.decode("state"), mechanism: try row.decode("mechanism"),
-      samplingRate: try row.decode("sampling_rate"),
-      noiseMultiplier: try row.decode("noise_multiplier"), steps: try row.decode("steps"),
-      stepsTaken: try row.decode("steps_taken"), epsilon: try row.decode("epsilon"),
-      delta: try row.decode("delta"), composed: try row.decode("composed_epsilon"),
-      composedDelta: try row.decode("composed_delta"), reservedAt: try row.decode("reserved_at"),
-      reservedBy: try row.decode("reserved_by"), digest: try row.decode("digest"),
-      isIntact: try row.decode("intact"))
-  }
-}
-
-/// Budgets and charges of an account, or of all, as one JSON object.
-package struct DescribePrivacy: PostgresStatement {
-  package static let name = "describe_privacy"
-  package static let sql = """
-    SELECT jsonb_build_object(
-      'budgets', (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.account, p.block_from NULLS FIRST, p.block), '[]')
-                  FROM forecast.privacy p WHERE $1::text IS NULL OR p.account = $1),
-      'charges', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.account, c.block, c.number), '[]')
-                  FROM forecast.privacy_charges c WHERE $1::text IS NULL OR c.account = $1))::text AS json
-    """
-  package let account: String?
-  package var parameters: [any PostgresEncodable] { [account] }
-  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("json") }
 }

@@ -48,15 +48,17 @@ package struct InsertSnapshot: PostgresStatement {
     """
   package let runID: Int64
   package let queryDigest: [UInt8]
-  package let valueDigest: [UInt8]
-  package let rowsRead: Int64
-  package let series: Int64
+  /// These are nil for a private run.
+  package let valueDigest: [UInt8]?
+  package let rowsRead: Int64?
+  package let series: Int64?
   package let firstAt: Date?
   package let lastAt: Date?
   package let firstIndex: Int64?
   package let lastIndex: Int64?
   package let readAt: Date
-  package let readSeconds: Double
+  /// nil for a private run.
+  package let readSeconds: Double?
   package var parameters: [any PostgresEncodable] {
     [
       runID, queryDigest, valueDigest, rowsRead, series, firstAt, lastAt, firstIndex, lastIndex,
@@ -157,7 +159,7 @@ package struct InsertModel: PostgresStatement {
   package let build: String
   package let steps: Int
   package let validationLoss: Double?
-  package let fitSeconds: Double
+  package let fitSeconds: Double?
   package var parameters: [any PostgresEncodable] {
     [
       jobID, runID, kind, PostgresJSON(configuration), PostgresJSON(training), weights,
@@ -168,12 +170,11 @@ package struct InsertModel: PostgresStatement {
   package static func decode(_ row: PostgresRow) throws -> Int64 { try row.decode("model_id") }
 }
 
-/// Makes the publication and opens the door for its points (see forecast.refuse_unpublished).
 /// The newest model of a job that was trained privately from an account, for the same forecaster.
 package struct FindPrivateModel: PostgresStatement {
   package static let name = "find_private_model"
   package static let sql = """
-    SELECT model_id, run_id, weights FROM forecast.model_version
+    SELECT model_id, run_id, created_at, weights FROM forecast.model_version
     WHERE job_id = $1 AND training -> 'privacy' ->> 'account' = $2 AND configuration = $3
     ORDER BY model_id DESC LIMIT 1
     """
@@ -186,15 +187,17 @@ package struct FindPrivateModel: PostgresStatement {
   package struct Row: Sendable {
     package let modelID: Int64
     package let runID: Int64
+    package let createdAt: Date
     package let weights: [UInt8]
   }
   package static func decode(_ row: PostgresRow) throws -> Row {
     Row(
       modelID: try row.decode("model_id"), runID: try row.decode("run_id"),
-      weights: try row.decode("weights"))
+      createdAt: try row.decode("created_at"), weights: try row.decode("weights"))
   }
 }
 
+/// Makes the publication and opens the door for its points (see forecast.refuse_unpublished).
 package struct InsertPublication: PostgresStatement {
   package static let name = "insert_publication"
   package static let sql = """
@@ -210,9 +213,10 @@ package struct InsertPublication: PostgresStatement {
   package let gridID: Int
   package let issuedAt: Date
   package let origin: Cutoff
-  package let series: Int64
-  package let points: Int64
-  package let contentDigest: [UInt8]
+  /// These are nil for a private run.
+  package let series: Int64?
+  package let points: Int64?
+  package let contentDigest: [UInt8]?
   package var parameters: [any PostgresEncodable] {
     [
       runID, jobID, token, modelID, Int32(gridID), issuedAt, origin.date, origin.index, series,
@@ -251,6 +255,12 @@ package struct SwitchCurrent: PostgresStatement {
   package static func decode(_ row: PostgresRow) throws {}
 }
 
+/// What an operator should know of a run although it goes well.
+package struct RunNotice: Sendable {
+  package let code: ServiceError.Code
+  package let text: String
+}
+
 /// Marks attempt, task and run as succeeded and tells who listens.
 package struct SucceedAttempt: PostgresStatement {
   package static let name = "succeed_attempt"
@@ -264,7 +274,8 @@ package struct SucceedAttempt: PostgresStatement {
     ), run_now AS (
       UPDATE forecast.run r
       SET state = 'succeeded', finished_at = clock_timestamp(), stage = 'publish', progress = 1,
-          series_ok = $2, series_failed = r.series_total - $2, error_code = NULL, error_text = NULL
+          series_ok = $2, series_failed = r.series_total - $2, error_code = NULL, error_text = NULL,
+          notice_code = $3, notice_text = $4
       FROM task_now WHERE r.run_id = task_now.run_id RETURNING r.run_id, r.job_id
     )
     SELECT pg_notify('forecast_published',
@@ -272,8 +283,12 @@ package struct SucceedAttempt: PostgresStatement {
     FROM run_now JOIN forecast.job j ON j.job_id = run_now.job_id
     """
   package let token: UUID
-  package let seriesOK: Int64
-  package var parameters: [any PostgresEncodable] { [token, seriesOK] }
+  /// nil for a private run.
+  package let seriesOK: Int64?
+  package let notice: RunNotice?
+  package var parameters: [any PostgresEncodable] {
+    [token, seriesOK, notice?.code.rawValue, notice?.text]
+  }
   package static func decode(_ row: PostgresRow) throws {}
 }
 

@@ -30,6 +30,13 @@ package struct ListStatus: PostgresStatement {
     package let originIndex: Int64?
     package let model: String?
     package let parameterCount: Int64?
+    /// Of a private job.
+    package let privacyAccount: String?
+    package let epsilonLimit: EpsilonAmount?
+    package let epsilonLeft: EpsilonAmount?
+    /// What is to be known of the last run although it goes well.
+    package let noticeCode: String?
+    package let noticeText: String?
   }
 
   package static let name = "list_status"
@@ -37,7 +44,7 @@ package struct ListStatus: PostgresStatement {
     SELECT job, version, schedule, timezone, paused, next_due_at, run_id, state, stage, progress,
            queued_at, started_at, finished_at, extract(epoch FROM duration)::double precision AS seconds,
            series_total, series_ok, series_failed, error_code, error_text, published_at, origin_at,
-           origin_index, model, parameters
+           origin_index, model, parameters, privacy_account, epsilon_limit, epsilon_left, notice_code, notice_text
     FROM forecast.status WHERE $1::text IS NULL OR job = $1 ORDER BY job
     """
   package let job: String?
@@ -58,7 +65,10 @@ package struct ListStatus: PostgresStatement {
       seriesFailed: try row.decode("series_failed"), errorCode: try row.decode("error_code"),
       errorText: try row.decode("error_text"), publishedAt: try row.decode("published_at"),
       originAt: try row.decode("origin_at"), originIndex: try row.decode("origin_index"),
-      model: try row.decode("model"), parameterCount: try row.decode("parameters"))
+      model: try row.decode("model"), parameterCount: try row.decode("parameters"),
+      privacyAccount: try row.decode("privacy_account"),
+      epsilonLimit: try row.decode("epsilon_limit"), epsilonLeft: try row.decode("epsilon_left"),
+      noticeCode: try row.decode("notice_code"), noticeText: try row.decode("notice_text"))
   }
 }
 
@@ -200,13 +210,12 @@ package struct ListEvents: PostgresStatement {
 }
 
 /// Where a publication came from, as one JSON object; no row when the run has not published.
-package struct FindLineage: PostgresStatement {
+package struct FindLineage: JSONStatement {
   package static let name = "find_lineage"
   package static let sql =
-    "SELECT to_jsonb(l)::text AS lineage FROM forecast.lineage l WHERE l.run_id = $1"
+    "SELECT to_jsonb(l)::text AS json FROM forecast.lineage l WHERE l.run_id = $1"
   package let runID: Int64
   package var parameters: [any PostgresEncodable] { [runID] }
-  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("lineage") }
 }
 
 /// The forecasts in force of a job, of one series or of all up to a limit of rows.
@@ -295,7 +304,7 @@ package struct DaemonPresence: PostgresStatement {
 }
 
 /// A run with its attempts, verdict counts and lineage, as one JSON object.
-package struct DescribeRun: PostgresStatement {
+package struct DescribeRun: JSONStatement {
   package static let name = "describe_run"
   package static let sql = """
     SELECT jsonb_build_object(
@@ -312,5 +321,4 @@ package struct DescribeRun: PostgresStatement {
     """
   package let runID: Int64
   package var parameters: [any PostgresEncodable] { [runID] }
-  package static func decode(_ row: PostgresRow) throws -> String { try row.decode("json") }
 }

@@ -29,11 +29,17 @@ public struct ForecastNetwork<Element: Real>: Sendable {
   }
 
   /// Fresh parameters, a function of the seed alone.
-  public func initialParameters(seed: UInt64) -> Buffer<Element> {
+  ///
+  /// - Parameter wideIntervals: whether intervals start as those of a random walk (``QuantileHead``), for a training
+  ///   that hardly learns widths.
+  public func initialParameters(seed: UInt64, wideIntervals: Bool = false) -> Buffer<Element> {
     let parameters = Buffer<Element>(layout.count)
     var stream = RandomStream(seed: seed, purpose: "initialisation")
     model.initialize(parameters, using: &stream)
     head.initialize(parameters)
+    if wideIntervals {
+      head.initializeIntervals(parameters, contextLength: configuration.contextLength)
+    }
     return parameters
   }
 

@@ -144,6 +144,9 @@ final class PrivateRun {
   private let pass: PrivatePass
   private let sum: PrivateSum
   private let began = Date()
+  /// Masks go by the position in a batch, so others' masks change with one unit less: only their distribution stays,
+  /// and that is enough where nobody knows them.
+  private let dropoutSeed = UInt64.random(in: .min ... .max)
 
   init(
     _ configuration: TrainingConfiguration, _ privacy: PrivacyConfiguration,
@@ -167,7 +170,8 @@ final class PrivateRun {
     var steps = try PrivateSteps(
       records: units.count, samplingRate: charge.samplingRate,
       noiseMultiplier: charge.noiseMultiplier, steps: charge.steps)
-    let parameters = memory.network.initialParameters(seed: configuration.seed)
+    let parameters = memory.network.initialParameters(
+      seed: configuration.seed, wideIntervals: true)
     let optimiser = Optimiser<Float>(
       configuration.optimiser, count: parameters.count, weightDecay: configuration.weightDecay,
       momentum: configuration.momentum, nesterov: configuration.nesterov)
@@ -204,13 +208,11 @@ final class PrivateRun {
     var windows: [WindowIndex.Window] = []
     windows.reserveCapacity(batch.count * pass.windows)
     for unit in batch {
-      var stream = RandomStream(
-        seed: configuration.seed, purpose: "windows of unit \(unit) at step \(step)")
-      units.draw(unit, &stream, into: &windows)
+      units.draw(unit, seed: configuration.seed, step: step, into: &windows)
     }
     let count = windows.count / pass.windows
     let (network, workspaces, threads) = (memory.network, memory.workspaces, memory.threads)
-    let (pass, panel, seed) = (pass, units.panel, configuration.seed)
+    let (pass, panel, seed) = (pass, units.panel, dropoutSeed)
     sum.collect { [windows] thread, lane in
       let workspace = workspaces[thread]
       let mine = Shard(of: count, over: threads, number: thread).range

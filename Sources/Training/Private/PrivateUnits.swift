@@ -25,14 +25,18 @@ struct PrivateUnits {
 
   /// Appends as many windows of a unit as there are to be, or none where it has none.
   ///
-  /// Which windows are drawn need not be a secret: the unit is clipped as a whole.
-  func draw(_ number: Int, _ stream: inout RandomStream, into all: inout [WindowIndex.Window]) {
+  /// Which windows are drawn need not be a secret, as the unit is clipped as a whole, but they are named by the unit's
+  /// key and not by its position: with one unit less, all others have to draw the same windows as before, or more
+  /// than one contribution would change.
+  func draw(_ number: Int, seed: UInt64, step: Int, into all: inout [WindowIndex.Window]) {
     guard unit != .window else {
       all.append(index.window(number))
       return
     }
     let own = index.windows(of: number)
     guard !own.isEmpty else { return }
+    var stream = RandomStream(
+      seed: seed, purpose: "windows of unit \(panel.keys[number]) at step \(step)")
     for _ in 0..<windows {
       all.append(index.window(own.lowerBound + stream.index(below: own.count)))
     }

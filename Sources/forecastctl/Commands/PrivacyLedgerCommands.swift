@@ -11,14 +11,17 @@ struct PrivacyShow: AsyncParsableCommand {
     commandName: "show",
     abstract: "What was spent, by which run, and what is left.",
     discussion: """
-      All charges count: reserved (nothing was read), begun (data may have been read, also by an attempt \
-      that failed), committed (published). json is one object with budgets and charges; jsonl and csv \
-      are the charges. Exit code 1: the ledger was tampered with, or restored from an older copy than \
+      One table says for each account what is left, one what was spent by which run. All charges count: reserved (nothing was read), begun (data may have been read, also by an attempt \
+      that failed), unused (the attempt ended before its training), committed (published). json is one object with \
+      accounts, budgets and charges; jsonl and csv are the charges, one for each block of time that a run paid in. Exit code 1: the ledger was tampered with, or restored from an older copy than \
       the file that FORECAST_PRIVACY_WITNESS names has seen.
       """)
   @Argument(help: "Only this account.") var account: String?
   @OptionGroup var database: DatabaseOptions
   @OptionGroup var output: OutputOptions
+
+  private static let coverage =
+    "Covered: the models, and all that is stored of private runs but rows that name a series. A series' own forecasts and verdict show its own data: give them to its own readers (docs/privacy.md, What is stored)."
 
   func run() async throws {
     try await database.withSession { session in
@@ -33,10 +36,16 @@ struct PrivacyShow: AsyncParsableCommand {
       case .jsonl, .csv:
         console.show(PrivacyTables.charges(statement.charges), as: output.output)
       case .table:
-        console.show(PrivacyTables.budgets(statement.budgets), as: .table)
-        guard !statement.budgets.isEmpty else { break }
-        console.out("\ncharges\n")
-        console.show(PrivacyTables.charges(statement.charges), as: .table)
+        console.show(PrivacyTables.accounts(statement.accounts), as: .table)
+        guard !statement.accounts.isEmpty else { break }
+        let blocks = statement.budgets.filter { $0.block != "all" }
+        if !blocks.isEmpty {
+          console.out("\nbudgets by block of time\n")
+          console.show(PrivacyTables.budgets(blocks), as: .table)
+        }
+        console.out("\nruns\n")
+        console.show(PrivacyTables.runs(statement.charges), as: .table)
+        console.say(Self.coverage, .dim)
       }
       if !statement.faults.isEmpty { throw ExitCode(1) }
     }
@@ -78,6 +87,13 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
         "Probability with which that may fail to hold: well below one over the number of units.",
         valueName: "d"))
     var delta: Double
+    @Option(
+      help:
+        "A budget of this size for each day, week, month, quarter or year of the data, which appear as time goes on.",
+      completion: .list(BlockPeriod.allCases.map(\.rawValue)))
+    var every: String?
+    @Option(help: "Of --every: the time zone in which blocks begin at midnight.")
+    var timezone: String?
     @Option(help: "Name of the block of time.") var block = "all"
     @Option(help: ArgumentHelp("The block's data begin here. Default: open.", valueName: "time"))
     var blockFrom: String?
@@ -93,14 +109,47 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
 
+    /// nil without `--every`.
+    private func rule(_ unit: ProtectedUnit) throws -> PrivacyBlockRule? {
+      guard let every else {
+        guard timezone == nil else {
+          throw ServiceError(.badArgument, "--timezone needs --every")
+        }
+        return nil
+      }
+      guard let period = BlockPeriod(rawValue: every) else {
+        throw ServiceError(
+          .badArgument,
+          "--every \"\(every)\": expected \(BlockPeriod.allCases.map(\.rawValue).joined(separator: ", "))"
+        )
+      }
+      guard block == "all", blockFrom == nil, blockUntil == nil, validFrom == nil, validUntil == nil
+      else {
+        throw ServiceError(
+          .badArgument,
+          "--every makes blocks by itself: leave --block, --block-from, --block-until, --valid-from and --valid-until out"
+        )
+      }
+      return PrivacyBlockRule(
+        account: account, unit: unit, period: period, timezone: timezone ?? "UTC",
+        epsilonLimit: epsilon, deltaLimit: delta)
+    }
+
     func run() async throws {
       let unit = try ProtectedUnit(name: unit, steps: unitSteps)
       let from = try Instants.read(blockFrom, "--block-from")
       let until = try Instants.read(blockUntil, "--block-until")
       let validFrom = try Instants.read(validFrom, "--valid-from")
       let validUntil = try Instants.read(validUntil, "--valid-until")
+      let rule = try self.rule(unit)
       try await database.withSession { session in
         let ledger = PrivacyLedger(pool: session.pool)
+        if let rule {
+          try await ledger.open(rule, note: note)
+          let statement = try await ledger.statement(account: account)
+          Console.current.show(PrivacyTables.accounts(statement.accounts), as: output.output)
+          return
+        }
         try await ledger.open(
           account: account, unit: unit, block: block, blockFrom: from, blockUntil: until,
           epsilon: epsilon, delta: delta, validFrom: validFrom, validUntil: validUntil, note: note)
@@ -145,6 +194,11 @@ struct PrivacyPlanCommand: AsyncParsableCommand {
     help: ArgumentHelp("Standard deviation of the noise, in clipping norms.", valueName: "s"))
   var noiseMultiplier: Double
   @Option(help: ArgumentHelp("Steps of one refit.", valueName: "n")) var steps: Int
+  @Option(
+    help:
+      "Of accounts with a budget for each day, week, and so on: how many of these a refit trains on (privacy.history of the job)."
+  )
+  var history: Int?
   @Option(help: "Only this block of time; may be repeated.") var block: [String] = []
   @OptionGroup var database: DatabaseOptions
   @OptionGroup var output: OutputOptions
@@ -159,7 +213,7 @@ struct PrivacyPlanCommand: AsyncParsableCommand {
       every: every, from: try Instants.read(from, "--from") ?? Date(), until: until)
     try await database.withSession { session in
       let plans = try await PrivacyLedger(pool: session.pool).plan(
-        account: account, blocks: block, samplingRate: samplingRate,
+        account: account, blocks: block, history: history, samplingRate: samplingRate,
         noiseMultiplier: noiseMultiplier, steps: steps, schedule: schedule)
       Console.current.show(
         PrivacyTables.plans(plans, noiseMultiplier: noiseMultiplier), as: output.output)
@@ -182,20 +236,84 @@ private enum Instants {
 }
 
 private enum PrivacyTables {
-  private static func amount(_ amount: EpsilonAmount?, _ role: Role? = nil) -> Cell {
-    small(amount?.value, role)
+  static func accounts(_ rows: [ListPrivacyAccounts.Row]) -> Table {
+    var table = Table(
+      [
+        Column("account", priority: .essential), Column("protects", priority: .essential),
+        Column("budgets", priority: .low), Column("worst_block", title: "worst block"),
+        Column("epsilon_limit", title: "limit", priority: .essential),
+        Column("epsilon_spent", title: "spent", priority: .essential),
+        Column("epsilon_left", title: "left", priority: .essential), Column("delta"),
+        Column("runs"), Column("last_charge_at", title: "last charge"),
+        Column("timezone", priority: .extra), Column("note", priority: .low),
+      ], emptyMessage: "no privacy budget yet: `forecastctl privacy budget create`")
+    for row in rows {
+      let unit =
+        row.unitSteps.map { "a \(row.unit) of \($0) steps" } ?? "all of a series"
+      table.append([
+        .text(row.account), .text(unit + (row.blockPeriod.map { " in a \($0)" } ?? "")),
+        .integer(row.budgets), .text(row.worstBlock == "all" ? nil : row.worstBlock),
+        PrivacyCells.amount(row.limit), PrivacyCells.amount(row.spent),
+        PrivacyCells.amount(row.left, row.left == .zero ? .bad : nil),
+        PrivacyCells.fraction(row.delta), .integer(row.runs), .date(row.lastChargeAt),
+        .text(row.timezone),
+        .text(row.note),
+      ])
+    }
+    return table
   }
 
-  /// With as many decimals as show two digits of a small number, four at least.
-  private static func small(_ value: Double?, _ role: Role? = nil) -> Cell {
-    guard let value, value > 0 else { return .real(value, digits: 4, role) }
-    return .real(value, digits: min(20, max(4, Int(-log10(value)) + 2)), role)
+  /// One row per run and purpose, which may have paid in many blocks of time: the worst of them counts.
+  static func runs(_ charges: [ListPrivacyCharges.Row]) -> Table {
+    struct Key: Hashable {
+      let account: String
+      let run: Int64
+      let purpose: String
+      let token: String
+    }
+    var groups: [Key: [ListPrivacyCharges.Row]] = [:]
+    var order: [Key] = []
+    for charge in charges {
+      let key = Key(
+        account: charge.account, run: charge.runID, purpose: charge.purpose,
+        token: charge.reservedAt.formatted(.iso8601))
+      if groups[key] == nil { order.append(key) }
+      groups[key, default: []].append(charge)
+    }
+    var table = Table(
+      [
+        Column("account", priority: .essential), Column("run", priority: .essential),
+        Column("job"), Column("state", priority: .essential), Column("when"),
+        Column("blocks"), Column("purpose", priority: .low), Column("rate", priority: .low),
+        Column("noise", priority: .low), Column("steps", priority: .low),
+        Column("alone", priority: .essential), Column("total", priority: .essential),
+      ], emptyMessage: "nothing was spent")
+    for key in order {
+      guard let rows = groups[key], let worst = rows.max(by: { $0.composed < $1.composed }) else {
+        continue
+      }
+      table.append([
+        .text(key.account), .integer(key.run), .text(worst.job), state(worst.state),
+        .date(worst.reservedAt),
+        .text(
+          rows.count > 1
+            ? "\(rows.count), \(rows.map(\.block).min() ?? "") to \(rows.map(\.block).max() ?? "")"
+            : worst.block == "all" ? nil : worst.block),
+        .text(key.purpose), PrivacyCells.fraction(worst.samplingRate),
+        .real(worst.noiseMultiplier, digits: 3),
+        .integer(worst.steps), PrivacyCells.amount(worst.epsilon),
+        PrivacyCells.amount(worst.composed),
+      ])
+    }
+    return table
   }
 
-  /// A delta or a rate.
-  private static func fraction(_ value: Double?) -> Cell {
-    guard let value, value > 0 else { return .real(value) }
-    return .real(value, digits: min(20, max(2, Int(-log10(value)) + 2)))
+  private static func state(_ state: String) -> Cell {
+    switch state {
+    case "committed": .text(state, .ok)
+    case "begun": .text(state, .accent)
+    default: .text(state, .dim)
+    }
   }
 
   static func budgets(_ rows: [ListPrivacy.Row]) -> Table {
@@ -216,8 +334,10 @@ private enum PrivacyTables {
     for row in rows {
       table.append([
         .text(row.account), .text(row.unit), .integer(row.unitSteps), .text(row.block),
-        amount(row.limit),
-        amount(row.spent), amount(row.left, row.left == .zero ? .bad : nil), fraction(row.delta),
+        PrivacyCells.amount(row.limit),
+        PrivacyCells.amount(row.spent),
+        PrivacyCells.amount(row.left, row.left == .zero ? .bad : nil),
+        PrivacyCells.fraction(row.delta),
         .integer(row.runs), .integer(row.charges), .integer(row.uncommitted),
         .date(row.lastChargeAt), .date(row.blockFrom, .stamp(.minute)),
         .date(row.blockUntil, .stamp(.minute)), .date(row.validFrom, .stamp(.minute)),
@@ -244,19 +364,14 @@ private enum PrivacyTables {
         Column("intact", priority: .extra),
       ], emptyMessage: "nothing was spent")
     for row in rows {
-      let role: Role =
-        switch row.state {
-        case "committed": .ok
-        case "begun": .accent
-        default: .dim
-        }
       table.append([
         .text(row.account), .text(row.unit), .text(row.block), .integer(row.number),
-        .text(row.job), .integer(row.runID), .text(row.purpose), .text(row.state, role),
-        .date(row.reservedAt), .text(row.mechanism), fraction(row.samplingRate),
+        .text(row.job), .integer(row.runID), .text(row.purpose), state(row.state),
+        .date(row.reservedAt), .text(row.mechanism), PrivacyCells.fraction(row.samplingRate),
         .real(row.noiseMultiplier, digits: 3), .integer(row.steps), .integer(row.stepsTaken),
-        amount(row.epsilon), fraction(row.delta), amount(row.composed),
-        fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.isIntact),
+        PrivacyCells.amount(row.epsilon), PrivacyCells.fraction(row.delta),
+        PrivacyCells.amount(row.composed),
+        PrivacyCells.fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.isIntact),
       ])
     }
     return table
@@ -276,10 +391,11 @@ private enum PrivacyTables {
     ])
     for plan in plans {
       table.append([
-        .text(plan.budget.account), .text(plan.budget.block), .integer(plan.wanted),
+        .text(plan.account), .text(plan.block), .integer(plan.wanted),
         .integer(plan.fitting, plan.fitting < plan.wanted ? .warn : .ok),
-        .date(plan.refusedAt, .stamp(.minute)), amount(plan.spent), amount(plan.spentAfter),
-        amount(plan.budget.epsilonLimit), fraction(plan.budget.deltaLimit),
+        .date(plan.refusedAt, .stamp(.minute)), PrivacyCells.amount(plan.spent),
+        PrivacyCells.amount(plan.spentAfter),
+        PrivacyCells.amount(plan.limit), PrivacyCells.fraction(plan.delta),
         .real(noiseMultiplier, digits: 3), .real(plan.lastingNoiseMultiplier, digits: 4),
       ])
     }

@@ -18,7 +18,7 @@ struct StatusCommand: AsyncParsableCommand {
       let console = Console.current
       repeat {
         let overview = try await session.overview(job: job)
-        let table = StatusTable.of(overview)
+        let table = StatusTable.of(overview, as: output.output)
         if watch, console.environment.outputIsTerminal { console.out("\u{1B}[H\u{1B}[2J") }
         console.show(table, as: output.output)
         if output.output == .table {
@@ -29,6 +29,10 @@ struct StatusCommand: AsyncParsableCommand {
             overview.daemons == 0 ? .warn : .dim)
           for row in overview.jobs where row.errorText != nil && row.state != "succeeded" {
             console.say("\(row.job), run \(row.runID ?? 0): \(row.errorText ?? "")", .bad)
+          }
+          for row in overview.jobs where row.state == "succeeded" {
+            guard let text = row.noticeText else { continue }
+            console.say("\(row.job), run \(row.runID ?? 0): \(text)", .warn)
           }
         }
         if watch {

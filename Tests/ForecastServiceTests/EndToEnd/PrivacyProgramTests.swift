@@ -116,4 +116,99 @@ struct PrivacyProgramTests {
     #expect(ended.status == 64 && ended.errors.contains("sampling rate"), "\(ended.errors)")
     await service.close()
   }
+
+  @Test(
+    "the private jobs of the package, as their files say: account, run, charge, and what is shown of it"
+  )
+  func packaged() async throws {
+    let service = try Service()
+    let programs = Programs(service.database.address)
+    func call(_ program: String, _ arguments: String...) async throws -> Programs.Ended {
+      let ended = try await programs.start(program, arguments).end()
+      #expect(ended.status == 0, "\(arguments): \(ended.errors)")
+      return ended
+    }
+    try await service.database.execute(
+      """
+      CREATE SCHEMA demo;
+      CREATE TABLE demo.m3_monthly AS SELECT 'n' || s AS series, date '1990-01-01' + d * interval '1 month' AS ts,
+        1000 + 100 * sin(d * 0.5236 + s) + s * d AS value FROM generate_series(1, 12) s, generate_series(0, 89) d;
+      CREATE TABLE demo.paris_mobility AS SELECT 'r' || s AS series, ts,
+        1000 * s + 200 * sin(extract(epoch FROM ts) / 13751) AS value
+        FROM generate_series(1, 3) s, generate_series(timestamptz '2020-08-24', '2020-10-28', interval '30 minutes') ts;
+      """)
+    _ = try await call(
+      "forecastctl", "privacy", "budget", "create", "m3-monthly", "--unit", "series", "--epsilon",
+      "8.1", "--delta", "1e-4")
+    _ = try await call(
+      "forecastctl", "privacy", "budget", "create", "paris-mobility", "--unit", "block",
+      "--unit-steps", "48", "--every", "month", "--timezone", "Europe/Paris", "--epsilon", "12",
+      "--delta", "1e-5")
+    for name in ["m3-monthly-private", "paris-mobility-private"] {
+      _ = try await call(
+        "forecastctl", "apply", sourceRoot.appendingPathComponent("jobs/\(name).yaml").path)
+    }
+    try await service.database.execute(
+      "SELECT forecast.run_now('m3-monthly-private', '1997-06-30'), forecast.run_now('paris-mobility-private', '2020-10-27 22:59')"
+    )
+    _ = try await call("forecastd", "once")
+    #expect(
+      try await service.database.execute(
+        "SELECT job, block, state, steps::text, (epsilon BETWEEN 7 AND 8.01)::text FROM forecast.privacy_charges ORDER BY job, block"
+      ) == [
+        ["m3-monthly-private", "all", "committed", "300", "true"],
+        ["paris-mobility-private", "2020-08", "committed", "200", "true"],
+        ["paris-mobility-private", "2020-09", "committed", "200", "true"],
+        ["paris-mobility-private", "2020-10", "committed", "200", "true"],
+      ])
+    #expect(
+      try await service.database.execute(
+        "SELECT job, count(DISTINCT series)::text FROM forecast.current GROUP BY job ORDER BY job")
+        == [["m3-monthly-private", "12"], ["paris-mobility-private", "3"]])
+    let shown = try await call("forecastctl", "privacy", "show").output
+    for words in ["all of a series", "a block of 48 steps in a month", "3, 2020-08 to 2020-10"] {
+      #expect(shown.contains(words), "\(shown)")
+    }
+    // The second training does not fit: it goes on with the first model and says so.
+    try await service.database.execute(
+      "SELECT forecast.run_now('m3-monthly-private', '1997-07-31')")
+    _ = try await call("forecastd", "once")
+    let status = try await programs.start("forecastctl", ["status", "m3-monthly-private"]).end()
+    #expect(status.status == 3 && status.output.contains("privacy-budget"), "\(status.output)")
+    #expect(status.errors.contains("predicting with the model of "), "\(status.errors)")
+    await service.pool.close()
+  }
+
+  @Test("kill -9 in the training: what was begun stays spent, and the next attempt pays again")
+  func killed() async throws {
+    let service = try Service()
+    let programs = Programs(service.database.address)
+    try await service.makeSource()
+    try await service.database.execute(
+      "INSERT INTO forecast.privacy_budget (account, unit, epsilon_limit, delta_limit) VALUES ('demand', 'series', 50, 1e-3)"
+    )
+    try await service.apply(
+      service.job(
+        extra:
+          "contextLength: 20\nprivacy: {budget: demand, epsilon: 1, delta: 1e-3, units: 50}",
+        steps: 20_000))
+    let first = try programs.start("forecastd", ["serve", "--lease", "2"])
+    _ = try await service.value("SELECT forecast.run_now('demand', '2024-02-29')")
+    try await waitUntil("SELECT stage = 'fit' FROM forecast.run", at: service.database.address)
+    first.signal(SIGKILL)
+    _ = try await first.end()
+    #expect(try await service.value("SELECT state FROM forecast.privacy_charges") == "begun")
+    #expect(try await service.value("SELECT count(*) FROM forecast.model_version") == "0")
+    let spent = try #require(try await service.value("SELECT epsilon_spent FROM forecast.privacy"))
+    let second = try programs.start("forecastd", ["serve", "--lease", "2"])
+    try await waitUntil(
+      "SELECT state = 'succeeded' FROM forecast.run", at: service.database.address)
+    #expect(
+      try await service.value(
+        "SELECT string_agg(state, ',' ORDER BY number) || (min(composed_epsilon) = \(spent))::text FROM forecast.privacy_charges"
+      ) == "begun,committedtrue")
+    second.signal(SIGTERM)
+    _ = try await second.end()
+    await service.pool.close()
+  }
 }

@@ -13,6 +13,35 @@ COMMENT ON SCHEMA forecast IS 'Forecasts beside the data. Read forecast.current,
 
 
 --
+-- Name: admit_privacy_block_rule(); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.admit_privacy_block_rule() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
+  IF EXISTS (SELECT FROM forecast.privacy_budget b WHERE b.account = NEW.account) THEN
+    RAISE EXCEPTION 'account "%" has budgets already', NEW.account
+      USING ERRCODE = 'check_violation', HINT = 'Open another account.';
+  END IF;
+  PERFORM now() AT TIME ZONE NEW.timezone; -- fails for what is no time zone
+  NEW.created_at := clock_timestamp();
+  NEW.created_by := session_user;
+  RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: FUNCTION admit_privacy_block_rule(); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.admit_privacy_block_rule() IS 'Trigger that keeps budgets made by hand and budgets by block of time apart.';
+
+
+--
 -- Name: admit_privacy_budget(); Type: FUNCTION; Schema: forecast; Owner: -
 --
 
@@ -22,12 +51,22 @@ CREATE FUNCTION forecast.admit_privacy_budget() RETURNS trigger
     AS $$
 DECLARE
   other forecast.privacy_budget;
+  rule forecast.privacy_block_rule;
 BEGIN
   IF NEW.block_from >= NEW.block_until THEN
     RETURN NEW; -- the table's own constraint refuses it
   END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || NEW.account, 0));
-  FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account ORDER BY b.budget_id LOOP
+  SELECT r.* INTO rule FROM forecast.privacy_block_rule r WHERE r.account = NEW.account;
+  IF FOUND AND ((NEW.unit, NEW.unit_steps, NEW.epsilon_limit, NEW.delta_limit, NEW.valid_until)
+                  IS DISTINCT FROM (rule.unit, rule.unit_steps, rule.epsilon_limit, rule.delta_limit, NULL)
+                OR NOT EXISTS (SELECT FROM forecast.privacy_blocks(rule.period, rule.timezone, 1, NEW.block_from) p
+                               WHERE (p.block, p.block_from, p.block_until) = (NEW.block, NEW.block_from, NEW.block_until))) THEN
+    RAISE EXCEPTION 'account "%" has a budget for each %: they appear by themselves', NEW.account, rule.period
+      USING ERRCODE = 'check_violation', HINT = 'Open another account.';
+  END IF;
+  FOR other IN SELECT * FROM forecast.privacy_budget b WHERE b.account = NEW.account
+    AND (rule.account IS NULL OR b.block_from < NEW.block_until AND b.block_until > NEW.block_from) ORDER BY b.budget_id LOOP
     IF (other.unit, other.unit_steps) IS DISTINCT FROM (NEW.unit, NEW.unit_steps) THEN
       RAISE EXCEPTION 'account "%" protects another unit: %', NEW.account, concat_ws(' of steps ', other.unit, other.unit_steps)
         USING ERRCODE = 'check_violation', HINT = 'Open another account.';
@@ -47,7 +86,7 @@ $$;
 -- Name: FUNCTION admit_privacy_budget(); Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON FUNCTION forecast.admit_privacy_budget() IS 'Trigger that keeps the blocks of an account apart and of one unit.';
+COMMENT ON FUNCTION forecast.admit_privacy_budget() IS 'Trigger that keeps the blocks of an account apart, of one unit and, where the account has a rule, as the rule says.';
 
 
 --
@@ -106,6 +145,8 @@ CREATE FUNCTION forecast.admit_privacy_charge_state() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+  holder uuid := forecast.privacy_charge_holder(NEW.charge_id); -- one attempt of a task runs at a time
 BEGIN
   NEW.entered_at := clock_timestamp();
   IF NOT EXISTS (SELECT FROM forecast.privacy_charge c
@@ -114,10 +155,14 @@ BEGIN
                  WHERE c.charge_id = NEW.charge_id) THEN
     RAISE EXCEPTION 'only a running attempt of the run of charge % may use it', NEW.charge_id
       USING ERRCODE = 'restrict_violation';
-  ELSIF NEW.state = 'committed' AND NOT EXISTS (
-      SELECT FROM forecast.privacy_charge_state s
-      WHERE s.charge_id = NEW.charge_id AND s.state = 'begun' AND s.attempt_token = NEW.attempt_token) THEN
-    RAISE EXCEPTION 'charge % was not begun by this attempt', NEW.charge_id USING ERRCODE = 'restrict_violation';
+  END IF;
+  IF NEW.state = 'begun' AND holder IS NOT NULL THEN
+    RAISE EXCEPTION 'charge % was begun already', NEW.charge_id USING ERRCODE = 'restrict_violation';
+  ELSIF NEW.state <> 'begun' AND holder IS DISTINCT FROM NEW.attempt_token THEN
+    RAISE EXCEPTION 'charge % is not held by this attempt', NEW.charge_id USING ERRCODE = 'restrict_violation';
+  ELSIF EXISTS (SELECT FROM forecast.privacy_charge_state s
+                WHERE s.charge_id = NEW.charge_id AND s.state = 'committed') THEN
+    RAISE EXCEPTION 'charge % is committed', NEW.charge_id USING ERRCODE = 'restrict_violation';
   END IF;
   RETURN NEW;
 END
@@ -128,7 +173,7 @@ $$;
 -- Name: FUNCTION admit_privacy_charge_state(); Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON FUNCTION forecast.admit_privacy_charge_state() IS 'Trigger that lets only the attempt that holds a charge begin and commit it.';
+COMMENT ON FUNCTION forecast.admit_privacy_charge_state() IS 'Trigger that lets only the attempt that holds a charge begin, leave and commit it.';
 
 
 --
@@ -414,6 +459,43 @@ COMMENT ON COLUMN forecast.privacy_budget.created_by IS 'The database user who m
 
 
 --
+-- Name: lock_privacy_blocks(text, integer, timestamp with time zone); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone) RETURNS SETOF forecast.privacy_budget
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+  rule forecast.privacy_block_rule;
+BEGIN
+  SELECT r.* INTO rule FROM forecast.privacy_block_rule r WHERE r.account = lock_privacy_blocks.account;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended('forecast.privacy:' || rule.account, 0));
+  INSERT INTO forecast.privacy_budget (account, unit, unit_steps, block, block_from, block_until, epsilon_limit, delta_limit, note)
+  SELECT rule.account, rule.unit, rule.unit_steps, p.block, p.block_from, p.block_until, rule.epsilon_limit, rule.delta_limit, rule.note
+  FROM forecast.privacy_blocks(rule.period, rule.timezone, lock_privacy_blocks.history, lock_privacy_blocks.cutoff) p
+  WHERE NOT EXISTS (SELECT FROM forecast.privacy_budget b WHERE b.account = rule.account AND b.block = p.block)
+  ORDER BY p.block_from;
+  RETURN QUERY
+  SELECT b.* FROM forecast.privacy_budget b
+  WHERE b.account = rule.account
+    AND b.block IN (SELECT p.block FROM forecast.privacy_blocks(rule.period, rule.timezone, lock_privacy_blocks.history, lock_privacy_blocks.cutoff) p)
+  ORDER BY b.budget_id FOR NO KEY UPDATE;
+END
+$$;
+
+
+--
+-- Name: FUNCTION lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone) IS 'The budgets of the blocks of time that a run trains on, made where they are new, locked to the end of the transaction in the order of their keys. No row where the account has no rule.';
+
+
+--
 -- Name: lock_privacy_budgets(text); Type: FUNCTION; Schema: forecast; Owner: -
 --
 
@@ -455,6 +537,31 @@ $$;
 --
 
 COMMENT ON FUNCTION forecast.pause(job text) IS 'Stops the schedule of a job; due instants are recorded as skipped-paused. Runs asked for by hand still run.';
+
+
+--
+-- Name: privacy_blocks(text, text, integer, timestamp with time zone); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone) RETURNS TABLE(block text, block_from timestamp with time zone, block_until timestamp with time zone)
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+  SELECT to_char(local, CASE $1 WHEN 'day' THEN 'YYYY-MM-DD' WHEN 'week' THEN 'IYYY"-w"IW' WHEN 'month' THEN 'YYYY-MM'
+                                WHEN 'quarter' THEN 'YYYY"-q"Q' WHEN 'year' THEN 'YYYY' END),
+         local AT TIME ZONE $2, (local + length) AT TIME ZONE $2
+  FROM (SELECT CASE $1 WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || $1)::interval END) AS p (length),
+       generate_series(0, $3 - 1) AS back,
+       LATERAL (SELECT date_trunc($1, $4 AT TIME ZONE $2) - back * length) AS l (local)
+  ORDER BY local
+$_$;
+
+
+--
+-- Name: FUNCTION privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone) IS 'The block of time that a cutoff lies in and those before it, so many in all, oldest first.';
 
 
 --
@@ -651,6 +758,28 @@ $$;
 --
 
 COMMENT ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) IS 'The digest of a charge after the digest of the one before it (NULL for the first).';
+
+
+--
+-- Name: privacy_charge_holder(bigint); Type: FUNCTION; Schema: forecast; Owner: -
+--
+
+CREATE FUNCTION forecast.privacy_charge_holder(charge_id bigint) RETURNS uuid
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+  SELECT b.attempt_token FROM forecast.privacy_charge_state b
+  WHERE b.charge_id = $1 AND b.state = 'begun'
+    AND NOT EXISTS (SELECT FROM forecast.privacy_charge_state u
+                    WHERE u.charge_id = b.charge_id AND u.attempt_token = b.attempt_token AND u.state = 'unused')
+$_$;
+
+
+--
+-- Name: FUNCTION privacy_charge_holder(charge_id bigint); Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) IS 'The attempt that began a charge and did not say before its training that it would not use it; NULL where there is none.';
 
 
 --
@@ -1237,9 +1366,10 @@ CREATE TABLE forecast.publication (
     issued_at timestamp with time zone NOT NULL,
     origin_at timestamp with time zone,
     origin_index bigint,
-    series bigint NOT NULL,
-    points bigint NOT NULL,
-    content_digest bytea NOT NULL,
+    series bigint,
+    points bigint,
+    content_digest bytea,
+    CONSTRAINT publication_all_or_nothing CHECK ((num_nulls(series, points, content_digest) = ANY (ARRAY[0, 3]))),
     CONSTRAINT publication_check CHECK ((points >= series)),
     CONSTRAINT publication_check1 CHECK ((num_nonnulls(origin_at, origin_index) = 1)),
     CONSTRAINT publication_content_digest_check CHECK ((octet_length(content_digest) = 32)),
@@ -1314,21 +1444,21 @@ COMMENT ON COLUMN forecast.publication.origin_index IS 'The same for integer ste
 -- Name: COLUMN publication.series; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.publication.series IS 'Series forecast.';
+COMMENT ON COLUMN forecast.publication.series IS 'Series forecast; NULL for a private run, whose number of series is private.';
 
 
 --
 -- Name: COLUMN publication.points; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.publication.points IS 'Points written: series times horizon.';
+COMMENT ON COLUMN forecast.publication.points IS 'Points written: series times horizon; NULL for a private run.';
 
 
 --
 -- Name: COLUMN publication.content_digest; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.publication.content_digest IS 'SHA-256 of the points in the order written; tells after a lost connection whether the commit happened.';
+COMMENT ON COLUMN forecast.publication.content_digest IS 'SHA-256 of the points in the order written: equal digests, equal forecasts. NULL for a private run: it is of all series together.';
 
 
 --
@@ -1524,15 +1654,16 @@ COMMENT ON VIEW forecast.current IS 'The forecasts in force, a row per series an
 CREATE TABLE forecast.data_snapshot (
     run_id bigint NOT NULL,
     query_digest bytea NOT NULL,
-    value_digest bytea NOT NULL,
-    rows_read bigint NOT NULL,
-    series bigint NOT NULL,
+    value_digest bytea,
+    rows_read bigint,
+    series bigint,
     first_at timestamp with time zone,
     last_at timestamp with time zone,
     first_index bigint,
     last_index bigint,
     read_at timestamp with time zone NOT NULL,
-    read_seconds double precision NOT NULL,
+    read_seconds double precision,
+    CONSTRAINT data_snapshot_all_or_nothing CHECK (((num_nulls(value_digest, rows_read, series, read_seconds) = ANY (ARRAY[0, 4])) AND ((rows_read IS NOT NULL) OR (num_nonnulls(first_at, first_index) = 0)))),
     CONSTRAINT data_snapshot_check CHECK (((first_at IS NULL) = (last_at IS NULL))),
     CONSTRAINT data_snapshot_check1 CHECK (((first_index IS NULL) = (last_index IS NULL))),
     CONSTRAINT data_snapshot_check2 CHECK ((num_nonnulls(first_at, first_index) <= 1)),
@@ -1548,7 +1679,7 @@ CREATE TABLE forecast.data_snapshot (
 -- Name: TABLE data_snapshot; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON TABLE forecast.data_snapshot IS 'What the source query returned to a run. Two runs with equal digests saw the same data.';
+COMMENT ON TABLE forecast.data_snapshot IS 'What the source query returned to a run. Two runs with equal digests saw the same data. Of a private run nothing is stored but which query ran and when: all the rest would tell of the data as a whole.';
 
 
 --
@@ -1569,49 +1700,49 @@ COMMENT ON COLUMN forecast.data_snapshot.query_digest IS 'SHA-256 of the query t
 -- Name: COLUMN data_snapshot.value_digest; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.value_digest IS 'SHA-256 of all series in key order, times and values; independent of the order of rows.';
+COMMENT ON COLUMN forecast.data_snapshot.value_digest IS 'SHA-256 of all series in key order, times and values; independent of the order of rows. NULL for a private run: who knows all but one series could try guesses.';
 
 
 --
 -- Name: COLUMN data_snapshot.rows_read; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.rows_read IS 'Rows that the query returned.';
+COMMENT ON COLUMN forecast.data_snapshot.rows_read IS 'Rows that the query returned; NULL for a private run.';
 
 
 --
 -- Name: COLUMN data_snapshot.series; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.series IS 'Different series among them.';
+COMMENT ON COLUMN forecast.data_snapshot.series IS 'Different series among them; NULL for a private run.';
 
 
 --
 -- Name: COLUMN data_snapshot.first_at; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.first_at IS 'Earliest time stamp; NULL for integer steps or when no row came.';
+COMMENT ON COLUMN forecast.data_snapshot.first_at IS 'Earliest time stamp; NULL for integer steps, when no row came, and for a private run.';
 
 
 --
 -- Name: COLUMN data_snapshot.last_at; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.last_at IS 'Latest time stamp; NULL for integer steps or when no row came.';
+COMMENT ON COLUMN forecast.data_snapshot.last_at IS 'Latest time stamp; NULL for integer steps, when no row came, and for a private run.';
 
 
 --
 -- Name: COLUMN data_snapshot.first_index; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.first_index IS 'Smallest integer step; NULL for calendar series or when no row came.';
+COMMENT ON COLUMN forecast.data_snapshot.first_index IS 'Smallest integer step; NULL for calendar series, when no row came, and for a private run.';
 
 
 --
 -- Name: COLUMN data_snapshot.last_index; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.last_index IS 'Largest integer step; NULL for calendar series or when no row came.';
+COMMENT ON COLUMN forecast.data_snapshot.last_index IS 'Largest integer step; NULL for calendar series, when no row came, and for a private run.';
 
 
 --
@@ -1625,7 +1756,7 @@ COMMENT ON COLUMN forecast.data_snapshot.read_at IS 'When reading began.';
 -- Name: COLUMN data_snapshot.read_seconds; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.data_snapshot.read_seconds IS 'Seconds from sending the query to the last row.';
+COMMENT ON COLUMN forecast.data_snapshot.read_seconds IS 'Seconds from sending the query to the last row; NULL for a private run, as it grows with the rows.';
 
 
 --
@@ -1737,7 +1868,7 @@ CREATE TABLE forecast.model_version (
     build text NOT NULL,
     steps integer NOT NULL,
     validation_loss double precision,
-    fit_seconds double precision NOT NULL,
+    fit_seconds double precision,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT model_version_check CHECK (((fit_mode = 'fresh'::text) = (parent_model_id IS NULL))),
     CONSTRAINT model_version_configuration_check CHECK ((jsonb_typeof(configuration) = 'object'::text)),
@@ -1867,14 +1998,14 @@ COMMENT ON COLUMN forecast.model_version.steps IS 'Optimiser steps of the weight
 -- Name: COLUMN model_version.validation_loss; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.model_version.validation_loss IS 'Mean quantile loss on the validation windows, in scaled units; NULL when there were too few windows to hold any out.';
+COMMENT ON COLUMN forecast.model_version.validation_loss IS 'Mean quantile loss on the validation windows, in scaled units; NULL when there were too few windows to hold any out, and for a private model, of which no loss is ever stored.';
 
 
 --
 -- Name: COLUMN model_version.fit_seconds; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.model_version.fit_seconds IS 'Wall-clock seconds of the fit.';
+COMMENT ON COLUMN forecast.model_version.fit_seconds IS 'Wall-clock seconds of the fit; NULL for a private one, as it grows with the units that were drawn.';
 
 
 --
@@ -1907,9 +2038,12 @@ CREATE TABLE forecast.run (
     series_failed bigint,
     error_code text,
     error_text text,
+    notice_code text,
+    notice_text text,
     CONSTRAINT run_counts_add_up CHECK (((series_ok IS NULL) OR (series_failed IS NULL) OR (series_total = (series_ok + series_failed)))),
     CONSTRAINT run_failed_says_why CHECK (((state <> ALL (ARRAY['failed'::text, 'retryable'::text])) OR ((error_code IS NOT NULL) AND (error_text IS NOT NULL)))),
     CONSTRAINT run_finished_when_ended CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT run_notice_says_why CHECK (((notice_code IS NULL) = (notice_text IS NULL))),
     CONSTRAINT run_one_cutoff CHECK ((num_nonnulls(cutoff_at, cutoff_index) = 1)),
     CONSTRAINT run_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
     CONSTRAINT run_series_failed_check CHECK ((series_failed >= 0)),
@@ -2024,21 +2158,21 @@ COMMENT ON COLUMN forecast.run.progress IS 'Fraction of the work done, 0 to 1; N
 -- Name: COLUMN run.series_total; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.run.series_total IS 'Series that the source query returned; NULL until it was read.';
+COMMENT ON COLUMN forecast.run.series_total IS 'Series that the source query returned; NULL until it was read, and for a private run.';
 
 
 --
 -- Name: COLUMN run.series_ok; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.run.series_ok IS 'Series that got a forecast; NULL until published.';
+COMMENT ON COLUMN forecast.run.series_ok IS 'Series that got a forecast; NULL until published, and for a private run.';
 
 
 --
 -- Name: COLUMN run.series_failed; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.run.series_failed IS 'Series that got none; why is in series_verdict. NULL until published.';
+COMMENT ON COLUMN forecast.run.series_failed IS 'Series that got none; why is in series_verdict. NULL until published, and for a private run.';
 
 
 --
@@ -2053,6 +2187,20 @@ COMMENT ON COLUMN forecast.run.error_code IS 'Code of the last failed attempt, s
 --
 
 COMMENT ON COLUMN forecast.run.error_text IS 'One sentence on the last failure and what to do; NULL when none failed.';
+
+
+--
+-- Name: COLUMN run.notice_code; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.notice_code IS 'What an operator should know of a run although it goes well, stable for programs: privacy-budget, where the account was empty and an earlier model forecast. NULL when there is nothing.';
+
+
+--
+-- Name: COLUMN run.notice_text; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.run.notice_text IS 'One sentence on it; NULL when there is nothing.';
 
 
 --
@@ -2159,7 +2307,7 @@ CREATE TABLE forecast.privacy_charge_state (
     steps_taken bigint,
     entered_at timestamp with time zone NOT NULL,
     CONSTRAINT privacy_charge_state_counts_steps CHECK (((steps_taken IS NULL) OR (state = 'committed'::text))),
-    CONSTRAINT privacy_charge_state_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'committed'::text]))),
+    CONSTRAINT privacy_charge_state_known CHECK ((state = ANY (ARRAY['begun'::text, 'unused'::text, 'committed'::text]))),
     CONSTRAINT privacy_charge_state_steps_taken_check CHECK ((steps_taken >= 0))
 );
 
@@ -2168,7 +2316,7 @@ CREATE TABLE forecast.privacy_charge_state (
 -- Name: TABLE privacy_charge_state; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON TABLE forecast.privacy_charge_state IS 'What became of a charge: begun when an attempt was about to read private data, committed when its result was published. Append-only; without a row here a charge is reserved. All states count alike.';
+COMMENT ON TABLE forecast.privacy_charge_state IS 'What became of a charge: begun when an attempt was about to read private data, unused when that attempt ended before its training began, committed when its result was published. Append-only; without a row here a charge is reserved. All states count alike: nothing is given back.';
 
 
 --
@@ -2182,21 +2330,21 @@ COMMENT ON COLUMN forecast.privacy_charge_state.charge_id IS 'The charge.';
 -- Name: COLUMN privacy_charge_state.state; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge_state.state IS 'begun or committed; each at most once, committed only after begun.';
+COMMENT ON COLUMN forecast.privacy_charge_state.state IS 'begun, unused or committed; each at most once for an attempt. After unused the next attempt at the run may begin the charge; after begun nobody else may.';
 
 
 --
 -- Name: COLUMN privacy_charge_state.attempt_token; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge_state.attempt_token IS 'The attempt that began: nobody else may ever use the charge.';
+COMMENT ON COLUMN forecast.privacy_charge_state.attempt_token IS 'The attempt that says so.';
 
 
 --
 -- Name: COLUMN privacy_charge_state.steps_taken; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge_state.steps_taken IS 'Steps that were really taken, for information; NULL while begun, and for a release.';
+COMMENT ON COLUMN forecast.privacy_charge_state.steps_taken IS 'Steps that were really taken, for information; NULL unless committed, and for a release.';
 
 
 --
@@ -2267,7 +2415,181 @@ CREATE VIEW forecast.privacy AS
 -- Name: VIEW privacy; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON VIEW forecast.privacy IS 'One row per budget: what may be spent, what was, what is left. It covers the models that were fitted under the account and everything derived from them: whoever sees all of them learns about one unit''s data within the block no more than (epsilon_spent, delta)-differential privacy allows, neighbours differing by one unit more or less. It does not cover: forecasts for a series made from that series'' own history, in which its data show; jobs and queries that do not charge the account, such as models fitted without private training; logs, counts and verdicts on series; another account over the same data, whose epsilon adds up; units larger than the one named. Reserved charges count as spent, also when the run failed.';
+COMMENT ON VIEW forecast.privacy IS 'One row per budget: what may be spent, what was, what is left. It covers the models that were fitted under the account, everything derived from them, and all that is stored of their runs beside rows that name a series: whoever sees all of that learns about one unit''s data within the block no more than (epsilon_spent, delta)-differential privacy allows, neighbours differing by one unit more or less. Where an account has blocks of time, the unit is what one series (or stretch, or window) has in one block. It does not cover: rows that name a series (its forecasts, verdicts and key, functions of the private model and of that series alone), in which that series'' own data show: they hide a unit from the readers of other series, not from its own; that a run failed, with its code, and how long it took; jobs and queries that do not charge the account, such as models fitted without private training; another account over the same data, whose epsilon adds up; units larger than the one named. Reserved charges count as spent, also when the run failed.';
+
+
+--
+-- Name: privacy_block_rule; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.privacy_block_rule (
+    account text NOT NULL,
+    unit text NOT NULL,
+    unit_steps integer,
+    period text NOT NULL,
+    timezone text NOT NULL,
+    epsilon_limit numeric(30,12) NOT NULL,
+    delta_limit double precision NOT NULL,
+    note text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT privacy_block_rule_account_check CHECK ((account ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT privacy_block_rule_delta_limit_check CHECK (((delta_limit > (0)::double precision) AND (delta_limit < (1)::double precision))),
+    CONSTRAINT privacy_block_rule_epsilon_limit_check CHECK (((epsilon_limit > (0)::numeric) AND (epsilon_limit < '1000000000000000'::numeric))),
+    CONSTRAINT privacy_block_rule_note_check CHECK ((note <> ''::text)),
+    CONSTRAINT privacy_block_rule_period_check CHECK ((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text, 'quarter'::text, 'year'::text]))),
+    CONSTRAINT privacy_block_rule_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text]))),
+    CONSTRAINT privacy_block_rule_unit_has_steps CHECK (((unit = 'series'::text) = (unit_steps IS NULL))),
+    CONSTRAINT privacy_block_rule_unit_steps_check CHECK ((unit_steps >= 2))
+);
+
+
+--
+-- Name: TABLE privacy_block_rule; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.privacy_block_rule IS 'Accounts whose budgets are by block of time of the data: every day, week, month, quarter or year has a budget of its own, which appears when a run first trains on its data. Rows are never changed or deleted.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.account; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.account IS 'Name that a job gives.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.unit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.unit IS 'What is protected within a block: all that a series has in it, a stretch of time, or a window. Windows of a training never cross a border of blocks.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.unit_steps; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.unit_steps IS 'Steps of the series that a stretch of time or a window is long; NULL for series.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.period; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.period IS 'Length of a block: a calendar day, week (from Monday), month, quarter or year.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.timezone; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.timezone IS 'IANA time zone in which blocks begin at midnight.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.epsilon_limit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.epsilon_limit IS 'What all charges of one block composed may come to.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.delta_limit; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.delta_limit IS 'The delta of every block.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.note; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.note IS 'Why, or who decided; NULL when nothing was said.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.created_at IS 'When it was made.';
+
+
+--
+-- Name: COLUMN privacy_block_rule.created_by; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_block_rule.created_by IS 'The database user who made it.';
+
+
+--
+-- Name: privacy_accounts; Type: VIEW; Schema: forecast; Owner: -
+--
+
+CREATE VIEW forecast.privacy_accounts AS
+ SELECT a.account,
+    a.unit,
+    a.unit_steps,
+    r.period AS block_period,
+    r.timezone,
+    COALESCE(n.budgets, (0)::bigint) AS budgets,
+    w.block AS worst_block,
+    COALESCE(w.epsilon_limit, r.epsilon_limit) AS epsilon_limit,
+    COALESCE(w.epsilon_spent, (0)::numeric) AS epsilon_spent,
+    COALESCE(w.epsilon_left, r.epsilon_limit) AS epsilon_left,
+    COALESCE(w.delta, r.delta_limit) AS delta,
+    COALESCE(n.runs, (0)::bigint) AS runs,
+    n.last_charge_at,
+    COALESCE(r.note, w.note) AS note
+   FROM (((( SELECT DISTINCT privacy_budget.account,
+            privacy_budget.unit,
+            privacy_budget.unit_steps
+           FROM forecast.privacy_budget
+        UNION
+         SELECT privacy_block_rule.account,
+            privacy_block_rule.unit,
+            privacy_block_rule.unit_steps
+           FROM forecast.privacy_block_rule) a
+     LEFT JOIN forecast.privacy_block_rule r ON ((r.account = a.account)))
+     LEFT JOIN LATERAL ( SELECT count(*) AS budgets,
+            max(p.last_charge_at) AS last_charge_at,
+            ( SELECT count(DISTINCT c.run_id) AS count
+                   FROM (forecast.privacy_charge c
+                     JOIN forecast.privacy_budget b ON ((b.budget_id = c.budget_id)))
+                  WHERE (b.account = a.account)) AS runs
+           FROM forecast.privacy p
+          WHERE (p.account = a.account)) n ON (true))
+     LEFT JOIN LATERAL ( SELECT p.account,
+            p.unit,
+            p.unit_steps,
+            p.block,
+            p.block_from,
+            p.block_until,
+            p.epsilon_limit,
+            p.epsilon_spent,
+            p.epsilon_left,
+            p.delta,
+            p.runs,
+            p.charges,
+            p.uncommitted,
+            p.last_charge_at,
+            p.valid_from,
+            p.valid_until,
+            p.valid,
+            p.note,
+            p.created_at,
+            p.created_by,
+            p.budget_key
+           FROM forecast.privacy p
+          WHERE (p.account = a.account)
+          ORDER BY p.epsilon_left, p.block_from DESC NULLS LAST
+         LIMIT 1) w ON (true));
+
+
+--
+-- Name: VIEW privacy_accounts; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON VIEW forecast.privacy_accounts IS 'One row per account: its unit, its blocks of time if any, and the budget that has least left. Who is in one block is covered by that block''s budget alone, so the worst block is what the account promises; who is in several is covered by theirs together.';
 
 
 --
@@ -2338,7 +2660,7 @@ CREATE VIEW forecast.privacy_charges AS
             t.entered_at
            FROM forecast.privacy_charge_state t
           WHERE (t.charge_id = c.charge_id)
-          ORDER BY t.state DESC
+          ORDER BY (t.state = 'committed'::text) DESC, t.entered_at DESC, t.state DESC
          LIMIT 1) s ON (true));
 
 
@@ -2346,7 +2668,7 @@ CREATE VIEW forecast.privacy_charges AS
 -- Name: VIEW privacy_charges; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON VIEW forecast.privacy_charges IS 'Every charge with its run and job, in the order of number: by whom, when, with which parameters, and to what the budget''s total rose. state: reserved (nothing was read under it), begun (private data may have been read), committed (published); all of them count. intact is false where a row was altered or one before it is missing.';
+COMMENT ON VIEW forecast.privacy_charges IS 'Every charge with its run and job, in the order of number: by whom, when, with which parameters, and to what the budget''s total rose. state: reserved (nothing was read under it), begun (private data may have been read), unused (its attempt ended before the training began: the next attempt at the run may use it), committed (published); all of them count. intact is false where a row was altered or one before it is missing.';
 
 
 --
@@ -2619,7 +2941,7 @@ CREATE TABLE forecast.series_verdict (
 -- Name: TABLE series_verdict; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON TABLE forecast.series_verdict IS 'The quality of every series that a run read, and whether it could be forecast. A bad series never stops the others.';
+COMMENT ON TABLE forecast.series_verdict IS 'The quality of every series that a run read, and whether it could be forecast. A bad series never stops the others. Every row is a function of its own series alone, in private runs too: it is for whoever may see the forecasts of that series, and hides nothing from them. Rows without a series key have none in a private run, as they belong to no series.';
 
 
 --
@@ -2722,8 +3044,16 @@ CREATE VIEW forecast.status AS
     u.origin_index,
     m.kind AS model,
     m.parameters,
-    m.validation_loss
-   FROM (((forecast.job j
+    m.validation_loss,
+    m.run_id AS model_run_id,
+    m.created_at AS model_fitted_at,
+    r.notice_code,
+    r.notice_text,
+    (v.definition #>> '{privacy,budget}'::text[]) AS privacy_account,
+    p.epsilon_limit,
+    p.epsilon_left
+   FROM (((((forecast.job j
+     JOIN forecast.job_version v ON (((v.job_id = j.job_id) AND (v.version = j.current_version))))
      LEFT JOIN LATERAL ( SELECT run.run_id,
             run.job_id,
             run.job_version,
@@ -2741,7 +3071,9 @@ CREATE VIEW forecast.status AS
             run.series_ok,
             run.series_failed,
             run.error_code,
-            run.error_text
+            run.error_text,
+            run.notice_code,
+            run.notice_text
            FROM forecast.run
           WHERE (run.job_id = j.job_id)
           ORDER BY run.run_id DESC
@@ -2761,14 +3093,21 @@ CREATE VIEW forecast.status AS
           WHERE (publication.job_id = j.job_id)
           ORDER BY publication.issued_at DESC
          LIMIT 1) u ON (true))
-     LEFT JOIN forecast.model_version m ON ((m.model_id = u.model_id)));
+     LEFT JOIN forecast.model_version m ON ((m.model_id = u.model_id)))
+     LEFT JOIN LATERAL ( SELECT COALESCE(min(b.epsilon_limit), k.epsilon_limit) AS epsilon_limit,
+            COALESCE(min(b.epsilon_left), k.epsilon_limit) AS epsilon_left
+           FROM ((( VALUES ((v.definition #>> '{privacy,budget}'::text[]))) wanted(account)
+             LEFT JOIN forecast.privacy_block_rule k ON ((k.account = wanted.account)))
+             LEFT JOIN forecast.privacy b ON (((b.account = wanted.account) AND ((k.account IS NULL) OR (b.block IN ( SELECT t.block
+                   FROM forecast.privacy_blocks(k.period, k.timezone, ((v.definition #>> '{privacy,history}'::text[]))::integer, COALESCE(j.next_due_at, now())) t(block, block_from, block_until)))))))
+          GROUP BY k.epsilon_limit) p ON (((v.definition #>> '{privacy,budget}'::text[]) IS NOT NULL)));
 
 
 --
 -- Name: VIEW status; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON VIEW forecast.status IS 'One row per job: its schedule, its last run and its last publication. forecastctl status prints it.';
+COMMENT ON VIEW forecast.status IS 'One row per job: its schedule, its last run and its last publication. forecastctl status prints it. Private jobs: what their account has left for the next run (where budgets are by block of time, in the worst of the blocks it would train on), and notice_code privacy-budget while an earlier model forecasts because the account is empty.';
 
 
 --
@@ -2950,6 +3289,14 @@ ALTER TABLE ONLY forecast.model_version
 
 
 --
+-- Name: privacy_block_rule privacy_block_rule_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.privacy_block_rule
+    ADD CONSTRAINT privacy_block_rule_pkey PRIMARY KEY (account);
+
+
+--
 -- Name: privacy_budget privacy_budget_account_block_key; Type: CONSTRAINT; Schema: forecast; Owner: -
 --
 
@@ -3002,7 +3349,7 @@ ALTER TABLE ONLY forecast.privacy_charge
 --
 
 ALTER TABLE ONLY forecast.privacy_charge_state
-    ADD CONSTRAINT privacy_charge_state_pkey PRIMARY KEY (charge_id, state);
+    ADD CONSTRAINT privacy_charge_state_pkey PRIMARY KEY (charge_id, attempt_token, state);
 
 
 --
@@ -3162,6 +3509,13 @@ CREATE INDEX privacy_charge_by_run ON forecast.privacy_charge USING btree (run_i
 
 
 --
+-- Name: privacy_charge_committed_once; Type: INDEX; Schema: forecast; Owner: -
+--
+
+CREATE UNIQUE INDEX privacy_charge_committed_once ON forecast.privacy_charge_state USING btree (charge_id) WHERE (state = 'committed'::text);
+
+
+--
 -- Name: publication_by_job; Type: INDEX; Schema: forecast; Owner: -
 --
 
@@ -3197,6 +3551,13 @@ CREATE INDEX task_claimable ON forecast.task USING btree (not_before, task_id) W
 
 
 --
+-- Name: privacy_block_rule admission; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_block_rule FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_block_rule();
+
+
+--
 -- Name: privacy_budget admission; Type: TRIGGER; Schema: forecast; Owner: -
 --
 
@@ -3215,6 +3576,13 @@ CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_charge FOR EACH ROW E
 --
 
 CREATE TRIGGER admission BEFORE INSERT ON forecast.privacy_charge_state FOR EACH ROW EXECUTE FUNCTION forecast.admit_privacy_charge_state();
+
+
+--
+-- Name: privacy_block_rule append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.privacy_block_rule FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
 
 
 --
@@ -3492,6 +3860,13 @@ GRANT USAGE ON SCHEMA forecast TO forecast_worker;
 
 
 --
+-- Name: FUNCTION admit_privacy_block_rule(); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.admit_privacy_block_rule() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION admit_privacy_budget(); Type: ACL; Schema: forecast; Owner: -
 --
 
@@ -3552,6 +3927,14 @@ GRANT SELECT,INSERT ON TABLE forecast.privacy_budget TO forecast_operator;
 
 
 --
+-- Name: FUNCTION lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.lock_privacy_blocks(account text, history integer, cutoff timestamp with time zone) TO forecast_worker;
+
+
+--
 -- Name: FUNCTION lock_privacy_budgets(account text); Type: ACL; Schema: forecast; Owner: -
 --
 
@@ -3568,6 +3951,14 @@ GRANT ALL ON FUNCTION forecast.pause(job text) TO forecast_operator;
 
 
 --
+-- Name: FUNCTION privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.privacy_blocks(period text, timezone text, history integer, cutoff timestamp with time zone) TO forecast_reader;
+
+
+--
 -- Name: TABLE privacy_charge; Type: ACL; Schema: forecast; Owner: -
 --
 
@@ -3581,6 +3972,14 @@ GRANT INSERT ON TABLE forecast.privacy_charge TO forecast_worker;
 
 REVOKE ALL ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) FROM PUBLIC;
 GRANT ALL ON FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, charge forecast.privacy_charge) TO forecast_reader;
+
+
+--
+-- Name: FUNCTION privacy_charge_holder(charge_id bigint); Type: ACL; Schema: forecast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION forecast.privacy_charge_holder(charge_id bigint) TO forecast_operator;
 
 
 --
@@ -3755,6 +4154,20 @@ GRANT INSERT ON TABLE forecast.privacy_charge_state TO forecast_worker;
 --
 
 GRANT SELECT ON TABLE forecast.privacy TO forecast_reader;
+
+
+--
+-- Name: TABLE privacy_block_rule; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE forecast.privacy_block_rule TO forecast_operator;
+
+
+--
+-- Name: TABLE privacy_accounts; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.privacy_accounts TO forecast_reader;
 
 
 --

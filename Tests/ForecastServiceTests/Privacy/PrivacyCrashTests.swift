@@ -13,7 +13,7 @@
   struct PrivacyCrashTests {
     /// What the process does before it kills itself; runs in a process of its own.
     enum Point: String, CaseIterable, Codable, Sendable {
-      case beforeReserving, insideReserving, reserved, begun, insideCommitting
+      case beforeReserving, insideReserving, reserved, begun, left, insideCommitting
 
       func reach(_ pool: PostgresPool, _ token: UUID) async throws {
         let ledger = PrivacyLedger(pool: pool)
@@ -37,6 +37,7 @@
         if self == .reserved { return }
         try await ledger.begin(receipts, token: token)
         if self == .begun { return }
+        if self == .left { return try await ledger.leave(receipts, token: token) }
         try await pool.withTransaction { connection in
           try await ledger.commit(receipts, token: token, stepsTaken: nil, on: connection)
           kill(getpid(), SIGKILL)
@@ -72,11 +73,12 @@
       let states = try await service.ledger.statement(account: "people").charges.map(\.state)
       #expect(
         states
-          == (isBooked ? ["reserved", point == .reserved ? "reserved" : "begun"] : ["reserved"]))
+          == ["reserved"]
+          + (isBooked ? [[.reserved: "reserved", .left: "unused"][point] ?? "begun"] : []))
       // The next attempt at the run.
       let next = try await service.successor(of: claims[1])
       let receipt = try await service.ledger.reserve(.release(), token: next.token)
-      #expect(receipt[0].isTakenOver == (point == .reserved))
+      #expect(receipt[0].isTakenOver == [.reserved, .left].contains(point))
       let lost = [.begun, .insideCommitting].contains(point)
       #expect(try await service.spent("people").description == (lost ? "0.725" : "0.425"))
       await service.close()

@@ -301,6 +301,46 @@ struct PrivacyLedgerTests {
     await service.close()
   }
 
+  @Test(
+    "an attempt that ends before its training leaves its charge to the next, once, and not after committing"
+  )
+  func left() async throws {
+    let service = try await opened()
+    let first = try await service.attempts(1)[0]
+    let booked = try await service.ledger.reserve(.training(), token: first.token)
+    await #expect(throws: PostgresError.self, "not begun") {
+      try await service.ledger.leave(booked, token: first.token)
+    }
+    try await service.ledger.begin(booked, token: first.token)
+    try await service.ledger.leave(booked, token: first.token)
+    try await service.ledger.leave(booked, token: first.token)
+    await #expect(throws: PostgresError.self, "left") {
+      try await service.pool.withTransaction { connection in
+        try await service.ledger.commit(
+          booked, token: first.token, stepsTaken: 200, on: connection)
+      }
+    }
+    let spent = try await service.spent("people")
+    let second = try await service.successor(of: first)
+    let taken = try await service.ledger.reserve(.training(), token: second.token)
+    #expect(taken.map(\.chargeID) == booked.map(\.chargeID) && taken[0].isTakenOver)
+    try await service.ledger.begin(taken, token: second.token)
+    try await service.pool.withTransaction { connection in
+      try await service.ledger.commit(taken, token: second.token, stepsTaken: 200, on: connection)
+    }
+    await #expect(throws: PostgresError.self, "committed") {
+      try await service.ledger.leave(taken, token: second.token)
+    }
+    let charge = try #require(try await service.ledger.statement(account: "people").charges.first)
+    #expect(charge.state == "committed" && charge.stepsTaken == 200)
+    #expect(try await service.spent("people") == spent)
+    // Another training is not paid for by it.
+    let third = try await service.successor(of: second)
+    let other = try await service.ledger.reserve(.training(steps: 201), token: third.token)
+    #expect(other[0].chargeID != taken[0].chargeID)
+    await service.close()
+  }
+
   @Test("what was begun is committed with the publication, and the steps not taken stay spent")
   func committed() async throws {
     let service = try await opened()

@@ -60,6 +60,10 @@ struct PrivateJobTests {
     #expect(
       try await service.value(
         "SELECT count(DISTINCT run_id)::text FROM forecast.publication") == "2")
+    #expect(
+      try await service.value(
+        "SELECT concat_ws(' ', state, notice_code, notice_text LIKE 'privacy budget exhausted: predicting with the model of 2%', model_run_id < run_id, epsilon_left < 1.1, epsilon_limit::text) FROM forecast.status"
+      ) == "succeeded privacy-budget t t t 5.000000000000")
     let message = try #require(
       try await service.value(
         "SELECT message FROM forecast.run_event WHERE message LIKE '%no private training%'"))
@@ -120,6 +124,10 @@ struct PrivateJobTests {
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, unit: person", "privacy.unit"),
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, seed: 3", "seed"),
       ("budget: a, epsilon: 4, delta: 1e-3, units: 5, quantile: 0.3", "clipping: adaptive"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: month", "go together"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, history: 3", "go together"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: monday, history: 3", "privacy.block"),
+      ("budget: a, epsilon: 4, delta: 1e-3, units: 5, block: month, history: 0", "history"),
     ])
   func messages(section: String, expected: String) throws {
     let service = try Service()
@@ -130,6 +138,22 @@ struct PrivateJobTests {
       #expect("\(error)".contains(expected), "\(error)")
       #expect("\(error)".contains(".yaml:"), "\(error)")
     }
+  }
+
+  @Test("blocks of time need a calendar; with one they are read, stored and read again")
+  func blocks() throws {
+    let service = try Service()
+    func parsed(_ frequency: String) throws -> JobDefinition {
+      try service.job(
+        extra: "contextLength: 20\nprivacy: {\(series), block: week, history: 8}",
+        frequency: frequency
+      ).definition
+    }
+    let definition = try parsed("1 day")
+    #expect(definition.privacy?.scope == .init(period: .week, blocks: 8))
+    #expect(try JobDefinition(canonicalJSON: definition.canonicalJSON()) == definition)
+    let error = #expect(throws: JobFileError.self) { try parsed("integer") }
+    #expect("\(error.map { "\($0)" } ?? "")".contains("integer steps"))
   }
 
   @Test("a model that is not trained by gradients cannot be trained privately")

@@ -7,7 +7,7 @@ import Testing
 @Suite("Roles", .requiresDatabase, .temporaryDatabase(migrated), .tags(.database))
 struct RolesTests {
   private static let readable: Set = [
-    "current", "long", "status", "lineage", "privacy", "privacy_charges",
+    "current", "long", "status", "lineage", "privacy", "privacy_accounts", "privacy_charges",
   ]
 
   /// A pool of a user who may log in and is a member of `role` alone.
@@ -20,7 +20,7 @@ struct RolesTests {
     return (user, PostgresPool(address.configuration, maximumConnections: 4, logger: quiet))
   }
 
-  @Test("a reader may select from six views, and that is all it may do to any relation")
+  @Test("a reader may select from seven views, and that is all it may do to any relation")
   func reader() async throws {
     let service = try Service()
     _ = try await service.value("SELECT forecast.ensure_partition(now())")
@@ -39,7 +39,10 @@ struct RolesTests {
       SELECT proname FROM pg_proc WHERE pronamespace = 'forecast'::regnamespace
         AND has_function_privilege('forecast_reader', oid, 'EXECUTE') ORDER BY 1
       """)
-    #expect(functions.compactMap { $0[0] } == ["asof", "privacy_charge_digest", "quantile"])
+    #expect(
+      functions.compactMap { $0[0] } == [
+        "asof", "privacy_blocks", "privacy_charge_digest", "quantile",
+      ])
     await service.pool.close()
   }
 
@@ -65,7 +68,7 @@ struct RolesTests {
     let service = try Service()
     for table in [
       "forecast_point", "publication", "model_version", "job_version", "run", "attempt",
-      "privacy_budget", "privacy_charge", "privacy_charge_state",
+      "privacy_budget", "privacy_block_rule", "privacy_charge", "privacy_charge_state",
     ] {
       for privilege in ["DELETE", "TRUNCATE"] {
         let held = try await service.value(

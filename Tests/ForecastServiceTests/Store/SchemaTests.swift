@@ -61,7 +61,8 @@ struct SchemaTests {
       BindCutoff.sql, DatabaseFacts.sql, MissingPrivileges.sql, JobZones.sql, ExpiredLeases.sql,
       LockPrivacyBudgets.sql, FindPrivacyBudgets.sql, InsertPrivacyBudget.sql,
       ListBudgetCharges.sql, InsertPrivacyCharge.sql, EnterPrivacyChargeState.sql, ListPrivacy.sql,
-      ListPrivacyCharges.sql, DescribePrivacy.sql,
+      ListPrivacyCharges.sql, DescribePrivacy.sql, ListPrivacyAccounts.sql, LockPrivacyBlocks.sql,
+      FindPrivacyBlockRule.sql, InsertPrivacyBlockRule.sql, ListPrivacyBlocks.sql,
     ])
   func prepares(sql: String) async throws {
     let service = try Service()
@@ -80,14 +81,16 @@ struct SchemaTests {
         return "\(error)".contains("permission denied")
       }
     }
-    for view in ["current", "long", "status", "lineage", "privacy", "privacy_charges"] {
+    for view in [
+      "current", "long", "status", "lineage", "privacy", "privacy_accounts", "privacy_charges",
+    ] {
       try await service.database.execute("SET ROLE forecast_reader; SELECT * FROM forecast.\(view)")
     }
     try await service.database.execute(
       "SET ROLE forecast_reader; SELECT * FROM forecast.asof('j', 's', now())")
     for table in [
       "job", "run", "forecast_point", "model_version", "privacy_budget", "privacy_charge",
-      "privacy_charge_state",
+      "privacy_charge_state", "privacy_block_rule",
     ] {
       #expect(try await refused("SELECT * FROM forecast.\(table)"), "\(table)")
     }
