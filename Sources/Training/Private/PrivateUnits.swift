@@ -1,9 +1,9 @@
-import Forecasters
+package import Forecasters
 import NumericsCore
 import Privacy
 
 /// The units of a panel and their windows.
-struct PrivateUnits {
+package struct PrivateUnits {
   /// Cut into blocks where these are the units.
   let panel: Panel
   /// How many there are to draw from; those too short for a window count.
@@ -15,7 +15,7 @@ struct PrivateUnits {
   private let names: [String]
   private let blockLength: Int?
 
-  init(
+  package init(
     _ panel: Panel, _ privacy: PrivacyConfiguration, _ forecaster: ForecasterConfiguration
   ) {
     unit = privacy.unit
@@ -42,7 +42,7 @@ struct PrivateUnits {
 
   /// For each unit the step of a cycle in which it takes part: what its series' name and its time say, whatever else is
   /// in the data. Blocks and windows of a series come one after the other, in the order of time.
-  func phases(cycle: Int) -> [Int] {
+  package func phases(cycle: Int) -> [Int] {
     let starts = names.map { CorrelatedSteps.phase(of: $0, cycle: cycle) }
     func turn(_ series: Int, _ time: Int) -> Int {
       let sum = (starts[series] + time) % cycle
