@@ -38,10 +38,11 @@ public struct CorrelatedGaussian: Sendable, Hashable {
       forEpsilon: epsilon, delta: delta, steps: 1)
     let sensitivity = try Self.strategy(bands: bands).sensitivity(
       Self.participation(steps: steps, cycle: cycle))
-    // Rounding of the product and of the quotient that the accountant makes of it.
+    // A little more than the quotient: the accountant's own last digits, and those of a ledger with twelve decimals, are
+    // not to lift epsilon above what was asked for.
     try self.init(
       steps: steps, cycle: cycle, bands: bands,
-      noiseMultiplier: multiplier * sensitivity * (1 + 0x1p-48))
+      noiseMultiplier: multiplier * sensitivity * (1 + 1e-11))
   }
 
   private static func check(steps: Int, cycle: Int, bands: Int) throws {

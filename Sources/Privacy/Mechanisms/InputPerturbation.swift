@@ -51,10 +51,10 @@ public struct InputPerturbation: Sendable, Hashable {
   public init(sensitivity: Double, slots: Int, epsilon: Double, delta: Double) throws {
     try Self.check(sensitivity: sensitivity, slots: slots)
     let share = 1 / (try Self.multiplier(slots: slots, epsilon: epsilon, delta: delta))
-    // A few units of the last place more than the exact quotient.
+    // A little more than the quotient, as in CorrelatedGaussian.
     try self.init(
       sensitivity: sensitivity, slots: slots,
-      deviation: sensitivity / (share - Self.rounding) * (1 + 0x1p-40))
+      deviation: sensitivity / (share - Self.rounding) * (1 + 1e-11))
   }
 
   private static func multiplier(slots: Int, epsilon: Double, delta: Double) throws -> Double {

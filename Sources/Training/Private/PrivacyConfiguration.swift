@@ -159,6 +159,28 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
 
 extension AccountantKind: Codable {}
 
+extension PrivacyConfiguration {
+  /// What was stored before there were mechanisms is about gradients.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      mechanism: try values.decodeIfPresent(PrivateMechanism.self, forKey: .mechanism)
+        ?? .gradients,
+      unit: try values.decode(PrivacyUnit.self, forKey: .unit),
+      epsilon: try values.decode(Double.self, forKey: .epsilon),
+      delta: try values.decode(Double.self, forKey: .delta),
+      units: try values.decode(Int.self, forKey: .units),
+      samplingRate: try values.decodeIfPresent(Double.self, forKey: .samplingRate),
+      clippingNorm: try values.decode(Double.self, forKey: .clippingNorm),
+      clipping: try values.decode(PrivateClipping.self, forKey: .clipping),
+      windowsPerSeries: try values.decode(Int.self, forKey: .windowsPerSeries),
+      blockLength: try values.decodeIfPresent(Int.self, forKey: .blockLength),
+      quantile: try values.decode(Double.self, forKey: .quantile),
+      accountant: try values.decode(AccountantKind.self, forKey: .accountant),
+      bands: try values.decodeIfPresent(Int.self, forKey: .bands))
+  }
+}
+
 /// What a private training costs, known before it reads anything private: what a ledger has to reserve.
 ///
 /// The mechanism is `steps` steps of the Poisson-sampled Gaussian mechanism, or of correlated noise; neighbouring data
