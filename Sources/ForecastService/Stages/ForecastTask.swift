@@ -310,11 +310,14 @@ struct ForecastTask: Sendable {
     _ definition: JobDefinition, _ result: PrivateFit
   ) throws -> FittedModel {
     let charge = result.charge
-    let privacy: [String: Any] = [
-      "account": definition.privacy?.budget ?? "", "unit": charge.unit.rawValue,
+    var privacy: [String: Any] = [
+      "mechanism": charge.mechanism.rawValue, "account": definition.privacy?.budget ?? "",
+      "unit": charge.unit.rawValue,
       "epsilon": charge.epsilon, "delta": charge.delta, "samplingRate": charge.samplingRate,
       "noiseMultiplier": charge.noiseMultiplier, "accountant": charge.accountant.rawValue,
     ]
+    privacy["cycle"] = charge.cycle
+    privacy["bands"] = charge.bands
     return try fittedModel(
       definition, result.forecaster, ["stepsTaken": charge.steps, "privacy": privacy],
       steps: charge.steps, validationLoss: nil, seconds: nil)

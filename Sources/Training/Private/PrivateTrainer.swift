@@ -92,7 +92,9 @@ public struct PrivateTrainer: Sendable {
       : network.trainingBytes(pass.windows, recompute: configuration.recompute)
     // For each thread a gradient and a sum of 64 bits; weights, average, two moments, the noisy sum and mean.
     let each = network.layout.count * MemoryLayout<Float>.stride
-    return threads * (step + 3 * each) + 7 * each
+    // Of correlated noise a sum and a gradient for each band, of 64 bits.
+    let bands = try charge(network).bands ?? 0
+    return threads * (step + 3 * each) + (7 + 4 * bands) * each
   }
 }
 

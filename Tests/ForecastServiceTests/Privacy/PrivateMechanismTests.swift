@@ -169,7 +169,7 @@ struct PrivateMechanismTests {
     try await open(service, epsilon: 2.9, unit: "person")
     try await service.apply(job(service, inputs, query: three))
     try await succeed(service, cutoff: "2024-02-20")
-    // Epsilon of 50 slots is about 2.6, of 70 about 3.2.
+    // Epsilon of 50 slots is 2.60, of 79 slots 3.45.
     try await service.database.execute(
       "INSERT INTO source SELECT 's1', date '2024-03-01' + d, 1 FROM generate_series(0, 30) d")
     #expect(try await service.run(cutoff: "2024-03-20").state == "failed")

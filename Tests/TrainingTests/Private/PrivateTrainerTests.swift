@@ -87,6 +87,9 @@ struct PrivateTrainerTests {
     expectClose(
       try mechanism.accountant.epsilon(atDelta: charge.delta - charge.addedDelta), charge.epsilon,
       relative: 1e-12)
+    #expect(
+      try trainer.plannedBytes(Sample.configuration)
+        > PrivateTrainer(Self.training, privacy: Self.privacy()).plannedBytes(Sample.configuration))
     // A unit takes part six times.
     #expect(try mechanism.participation.times == 6)
     expectClose(try charge.losses().epsilon(atDelta: 1e-5), charge.epsilon, relative: 3e-3)
