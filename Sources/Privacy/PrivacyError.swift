@@ -9,6 +9,8 @@ public struct PrivacyError: Error, Sendable, CustomStringConvertible {
     case stepsExhausted
     /// Something to be made private was not a finite number.
     case notFinite
+    /// What should be noise does not have the power that is accounted for.
+    case notNoisy
   }
 
   /// Who can do something about it.
@@ -20,7 +22,7 @@ public struct PrivacyError: Error, Sendable, CustomStringConvertible {
   public var fault: Fault {
     switch code {
     case .notFinite: .data
-    case .stepsExhausted: .us
+    case .stepsExhausted, .notNoisy: .us
     case .badNoiseMultiplier, .badSteps, .badEpsilon, .badDelta, .badSamplingRate, .badSensitivity,
       .badParticipation, .badGrid, .badOrders, .unreachable:
       .usage

@@ -29,11 +29,11 @@ extension JobDefinition {
     return configuration
   }
 
-  /// nil for jobs without privacy. A private training takes all its steps: there is no time budget.
+  /// nil for jobs without privacy, or whose inputs are private. A private training takes all its steps: there is no time budget.
   package var privateTrainer: PrivateTrainer? {
-    guard let privacy else { return nil }
+    guard let privacy = privacy?.training else { return nil }
     var configuration = trainer
     configuration.timeBudgetSeconds = nil
-    return PrivateTrainer(configuration, privacy: privacy.training)
+    return PrivateTrainer(configuration, privacy: privacy)
   }
 }

@@ -1,6 +1,7 @@
 import Crypto
 package import Forecasters
 package import Foundation
+package import Privacy
 package import Training
 
 /// What a job file says, complete: defaults are filled in, nothing is optional that has a default.
@@ -104,7 +105,9 @@ package struct JobDefinition: Codable, Sendable, Equatable {
   package struct Privacy: Codable, Sendable, Equatable {
     /// Account of the ledger.
     package var budget: String
-    package var training: PrivacyConfiguration
+    package var training: PrivacyConfiguration?
+    /// Of the mechanism `inputs`, which makes no difference to the training: then `training` is nil.
+    package var inputs: InputPrivacy?
     /// Blocks of time that the account has budgets for; nil: one budget for all data.
     package var block: BlockPeriod?
     /// Blocks to train on, the one of the cutoff included; nil without blocks.
@@ -114,6 +117,28 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     package var scope: PrivacyScope.History? {
       guard let block, let history else { return nil }
       return PrivacyScope.History(period: block, blocks: history)
+    }
+  }
+
+  /// Noise on every value, before anything is made of it.
+  package struct InputPrivacy: Codable, Sendable, Equatable {
+    /// For so many slots together, at `delta`.
+    package var epsilon: Double
+    package var delta: Double
+    /// Most that one person changes the values of a time slot by, in the Euclidean norm.
+    package var sensitivity: Double
+    /// Time slots that the noise is for.
+    package var slots: Int
+    /// Slots up to the first run's cutoff that it releases.
+    package var history: Int
+    /// Whether released values are rounded to whole numbers, and cut at zero.
+    package var rounded = false
+    package var nonNegative = false
+
+    /// - Throws: `PrivacyError`.
+    package func mechanism() throws -> InputPerturbation {
+      try InputPerturbation(
+        sensitivity: sensitivity, slots: slots, epsilon: epsilon, delta: delta)
     }
   }
 

@@ -64,8 +64,11 @@ enum JobFileSections {
         )
       }
       // What it will cost needs no data, so what is impossible shows here.
-      if reader.problems.isEmpty, let trainer = definition.privateTrainer {
-        do { _ = try trainer.charge(definition.forecaster) } catch {
+      if reader.problems.isEmpty, let privacy = definition.privacy {
+        do {
+          _ = try definition.privateTrainer?.charge(definition.forecaster)
+          _ = try privacy.inputs?.mechanism()
+        } catch {
           reader.fail(top["privacy"] ?? root, "privacy: \(error)")
         }
       }

@@ -7,20 +7,23 @@ package enum ProtectedUnit: Sendable, Hashable, CustomStringConvertible {
   case block(steps: Int)
   /// A window of context and horizon.
   case window(steps: Int)
+  /// Who adds to the values of each time slot no more than a declared sensitivity; of noise on inputs.
+  case person
 
-  package static let names = ["series", "block", "window"]
+  package static let names = ["series", "block", "window", "person"]
 
   /// - Throws: `ServiceError.badArgument` for an unknown name, and unless a block or a window, and nothing else, has a
   ///   length of at least 2 steps.
   package init(name: String, steps: Int?) throws {
     switch (name, steps) {
     case ("series", nil): self = .series
+    case ("person", nil): self = .person
     case ("block", let steps?) where steps >= 2: self = .block(steps: steps)
     case ("window", let steps?) where steps >= 2: self = .window(steps: steps)
     default:
       throw ServiceError(
         .badArgument,
-        "the unit is \(name)\(steps.map { " of \($0) steps" } ?? ""), expected series, or block or window with a length of at least 2 steps"
+        "the unit is \(name)\(steps.map { " of \($0) steps" } ?? ""), expected series, person, or block or window with a length of at least 2 steps"
       )
     }
   }
@@ -30,13 +33,14 @@ package enum ProtectedUnit: Sendable, Hashable, CustomStringConvertible {
     case .series: "series"
     case .block: "block"
     case .window: "window"
+    case .person: "person"
     }
   }
 
-  /// Its length; nil for a series.
+  /// Its length; nil for a series and a person.
   package var steps: Int? {
     switch self {
-    case .series: nil
+    case .series, .person: nil
     case .block(let steps), .window(let steps): steps
     }
   }

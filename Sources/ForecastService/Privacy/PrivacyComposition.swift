@@ -3,7 +3,8 @@ import Privacy
 
 /// What all charges of a budget come to together.
 ///
-/// Training steps of all runs are composed by privacy loss distributions, from their parameters and not from their
+/// Training steps of all runs (correlated noise, and noise on inputs, are steps without sampling) are composed by
+/// privacy loss distributions, from their parameters and not from their
 /// epsilons; to that, releases add their epsilons and deltas (basic composition, which holds for any
 /// mechanisms, also where each depends on the results before it). Everything is rounded upwards.
 package struct PrivacyComposition: Sendable {
@@ -22,8 +23,12 @@ package struct PrivacyComposition: Sendable {
     guard times > 0 else { return }
     switch mechanism {
     case .subsampledGaussian(let step, let steps, _):
-      let (all, overflow) = steps.multipliedReportingOverflow(by: times)
-      try training.compose(step, steps: overflow ? .max : all)
+      try add(step, steps: steps, times: times)
+    case .correlatedGaussian(let run, _):
+      try add(run.equivalent, steps: 1, times: times)
+    case .inputGaussian(let noise, let slots, _):
+      let slot = try SubsampledGaussian(samplingRate: 1, noiseMultiplier: noise)
+      try add(slot, steps: slots, times: times)
     case .release(let epsilon, _):
       let (all, overflow) = epsilon.quanta.multipliedReportingOverflow(by: Int128(times))
       releases = overflow ? .limit : min(.limit, releases + EpsilonAmount(quanta: all))
@@ -32,6 +37,11 @@ package struct PrivacyComposition: Sendable {
       // The product rounds once, the sum once.
       addedDelta = (addedDelta + (mechanism.addedDelta * Double(times)).nextUp).nextUp
     }
+  }
+
+  private mutating func add(_ step: SubsampledGaussian, steps: Int, times: Int) throws {
+    let (all, overflow) = steps.multipliedReportingOverflow(by: times)
+    try training.compose(step, steps: overflow ? .max : all)
   }
 
   /// An epsilon that holds at `delta` for all of it; nil where there is none that the ledger could book, as

@@ -57,12 +57,20 @@ package struct PrivacyPlan: Sendable {
 
   /// What one refit is.
   struct Refit: Sendable {
-    let samplingRate: Double
+    let charge: PrivacyMechanism
     let noiseMultiplier: Double
-    let steps: Int
+
+    /// - Throws: `ServiceError.badArgument` for a release, which has no noise to plan with.
+    init(_ charge: PrivacyMechanism) throws {
+      guard let noise = charge.noiseMultiplier else {
+        throw ServiceError(.badArgument, "a release has no noise to plan with")
+      }
+      self.charge = charge
+      noiseMultiplier = noise
+    }
 
     func mechanism(noise: Double) throws -> PrivacyMechanism {
-      try .training(samplingRate: samplingRate, noiseMultiplier: noise, steps: steps)
+      try charge.with(noiseMultiplier: noise)
     }
   }
 
@@ -228,16 +236,15 @@ extension PrivacyLedger {
   /// One plan for an account whose budgets are by block of time, where a refit pays in each block that it trains on;
   /// else one per block of the account, or of the blocks named, each of which every refit pays for.
   ///
-  /// - Parameter history: blocks of time that a refit trains on; of accounts that have them, and nil for others.
+  /// - Parameters:
+  ///   - history: blocks of time that a refit trains on; of accounts that have them, and nil for others.
+  ///   - charge: of one refit.
   /// - Throws: `ServiceError.unknownBudget`, `.badArgument`.
   package func plan(
-    account: String, blocks: [String] = [], history: Int? = nil, samplingRate: Double,
-    noiseMultiplier: Double, steps: Int, schedule: PrivacyPlan.Schedule
+    account: String, blocks: [String] = [], history: Int? = nil, charge: PrivacyMechanism,
+    schedule: PrivacyPlan.Schedule
   ) async throws -> [PrivacyPlan] {
-    let refit = PrivacyPlan.Refit(
-      samplingRate: samplingRate, noiseMultiplier: noiseMultiplier, steps: steps)
-    // Refuses bad numbers before anything is looked up.
-    _ = try refit.mechanism(noise: noiseMultiplier)
+    let refit = try PrivacyPlan.Refit(charge)
     let found = try await pool.withTransaction(.snapshot) { connection in
       let budgets = try await connection.run(FindPrivacyBudgets(account: account))
       let rule = try await connection.run(FindPrivacyBlockRule(account: account)).first

@@ -44,7 +44,16 @@ struct ForecastTask: Sendable {
   ) async throws -> ReadStage.Result {
     monitor.report(.read, 0)
     let monitor = monitor
-    let read = try await stage.read(blocks: privacy.blocks) { _ in try monitor.check() }
+    let read: ReadStage.Result
+    if let inputs = privateInputs(stage) {
+      let (released, line) = try await explaining(claim.jobName, claim.runID) {
+        try await inputs.read { _ in try monitor.check() }
+      }
+      await log(.info, .read, line)
+      read = released
+    } else {
+      read = try await stage.read(blocks: privacy.blocks) { _ in try monitor.check() }
+    }
     let counts = read.built.statistics
     await log(
       .info, .read,
@@ -107,12 +116,19 @@ struct ForecastTask: Sendable {
     return PrivateTrainer(configuration, privacy: trainer.privacy)
   }
 
-  /// Before anything is read.
+  /// nil for jobs whose inputs are read as they are.
+  private func privateInputs(_ stage: ReadStage) -> PrivateInputs? {
+    guard let privacy = stage.definition.privacy, let inputs = privacy.inputs else { return nil }
+    return PrivateInputs(
+      pool: pool, claim: claim, definition: stage.definition, privacy: privacy, inputs: inputs,
+      stage: stage, patience: patience)
+  }
+
+  /// Before anything is read. Private inputs are paid for where they are read.
   private func pay(_ definition: JobDefinition, _ stage: ReadStage) async throws -> PrivacyPayment {
-    guard let privacy = definition.privacy, let trainer = privateTrainer(definition) else {
-      return .free
-    }
+    guard let privacy = definition.privacy else { return .free }
     try await retrying(upTo: patience) { try await stage.prepare() }
+    guard let trainer = privateTrainer(definition) else { return .free }
     let payment = try await PrivacyPayment.make(
       definition, privacy, trainer, claim, pool: pool, patience: patience)
     if let line = payment.line { await log(.info, .read, line) }
@@ -242,7 +258,7 @@ struct ForecastTask: Sendable {
   ) async throws -> PublishStage.Forecasts {
     let (monitor, threads, job) = (monitor, threads, claim.jobName)
     let horizon = definition.horizon
-    let isPrivate = definition.privacy != nil
+    let isPrivate = definition.privacy?.training != nil
     return try await onOwnThread("predict") {
       let panel = built.panel
       var forecasts = PublishStage.Forecasts()
@@ -294,11 +310,14 @@ struct ForecastTask: Sendable {
     _ definition: JobDefinition, _ result: PrivateFit
   ) throws -> FittedModel {
     let charge = result.charge
-    let privacy: [String: Any] = [
-      "account": definition.privacy?.budget ?? "", "unit": charge.unit.rawValue,
+    var privacy: [String: Any] = [
+      "mechanism": charge.mechanism.rawValue, "account": definition.privacy?.budget ?? "",
+      "unit": charge.unit.rawValue,
       "epsilon": charge.epsilon, "delta": charge.delta, "samplingRate": charge.samplingRate,
       "noiseMultiplier": charge.noiseMultiplier, "accountant": charge.accountant.rawValue,
     ]
+    privacy["cycle"] = charge.cycle
+    privacy["bands"] = charge.bands
     return try fittedModel(
       definition, result.forecaster, ["stepsTaken": charge.steps, "privacy": privacy],
       steps: charge.steps, validationLoss: nil, seconds: nil)

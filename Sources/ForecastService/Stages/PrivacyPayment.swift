@@ -54,10 +54,7 @@ enum PrivacyPayment: Sendable {
       }
     let request = PrivacyLedger.Request(
       account: privacy.budget, unit: unit, scope: try scope(privacy, claim),
-      mechanism: try .training(
-        samplingRate: charge.samplingRate, noiseMultiplier: charge.noiseMultiplier,
-        steps: charge.steps, addedDelta: charge.addedDelta),
-      delta: charge.delta)
+      mechanism: try .training(charge), delta: charge.delta)
     do {
       let receipts = try await ledger.reserve(request, token: claim.token)
       try await ledger.begin(receipts, token: claim.token)
@@ -144,5 +141,16 @@ enum PrivacyPayment: Sendable {
     guard case .paid(let purchase) = self else { return }
     try await purchase.ledger.commit(
       purchase.receipts, token: purchase.token, stepsTaken: stepsTaken, on: connection)
+  }
+}
+
+extension PrivacyMechanism {
+  fileprivate static func training(_ charge: PrivacyCharge) throws -> PrivacyMechanism {
+    if let correlated = try charge.correlated() {
+      return .correlatedGaussian(correlated, addedDelta: charge.addedDelta)
+    }
+    return try .training(
+      samplingRate: charge.samplingRate, noiseMultiplier: charge.noiseMultiplier,
+      steps: charge.steps, addedDelta: charge.addedDelta)
   }
 }

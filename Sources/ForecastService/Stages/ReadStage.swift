@@ -58,41 +58,77 @@ package struct ReadStage: Sendable {
     onlySeries: String? = nil, blocks: [BlockedRows.Block]?,
     progress: @escaping @Sendable (Int) throws -> Void
   ) async throws -> Result {
-    let rendered = try rendered()
-    let integerSteps = definition.source.frequency.isInteger
     let grid = definition.grid
     let options = definition.panelOptions
     let readAt = Date()
     let clock = ContinuousClock()
     let began = clock.now
+    var rows = try await collect(
+      Rows(
+        all: PanelBuilder(grid: grid, options: options),
+        blocked: blocks.map { BlockedRows($0, grid: grid, options: options) }),
+      onlySeries: onlySeries
+    ) { rows, key, time, value in
+      try rows.all.append(key: key, time: time, value: value)
+      try rows.blocked?.append(key: key, time: time, value: value)
+      if rows.all.rows % 65_536 == 0 { try progress(rows.all.rows) }
+    }
+    let seconds = (clock.now - began).seconds
+    let built = rows.all.finish()
+    return Result(
+      built: built, training: rows.blocked?.finish() ?? built.trainingPanel,
+      queryDigest: try queryDigest(), readAt: readAt, seconds: seconds)
+  }
+
+  /// The values of some slots of the grid, one for each series and slot: private, to be given noise.
+  ///
+  /// - Throws: as ``read(onlySeries:blocks:progress:)``.
+  func cells(
+    _ slots: ClosedRange<Int64>, _ progress: @escaping @Sendable (Int) throws -> Void
+  ) async throws -> PrivateCells {
+    try await collect(
+      PrivateCells(slots, grid: definition.grid, mostSeries: definition.limits.maxSeries)
+    ) { cells, key, time, value in
+      try cells.append(key: key, time: time, value: value)
+      if cells.rows % 65_536 == 0 { try progress(cells.rows) }
+    }
+  }
+
+  /// SHA-256 of the query as it is sent.
+  func queryDigest() throws -> [UInt8] {
+    Array(SHA256.hash(data: Array(try rendered().utf8)))
+  }
+
+  /// SHA-256 of all that says which values are read, and which slots they are in.
+  func sourceDigest() throws -> [UInt8] {
+    let text = [try rendered(), definition.source.frequency.description, definition.timezone]
+    return Array(SHA256.hash(data: Array(text.joined(separator: "\0").utf8)))
+  }
+
+  /// Gives every row of the query to `each`, in one read-only snapshot. Times are microseconds since 1970 UTC, or
+  /// integer steps.
+  private func collect<Collected: Sendable>(
+    _ start: Collected, onlySeries: String? = nil,
+    _ each:
+      @escaping @Sendable (inout Collected, UnsafeRawBufferPointer?, Int64?, Double?) throws -> Void
+  ) async throws -> Collected {
+    let rendered = try rendered()
+    let integerSteps = definition.source.frequency.isInteger
     do {
-      var rows = try await pool.withTransaction(.snapshot) { connection in
+      return try await pool.withTransaction(.snapshot) { connection in
         let query = try await open(rendered, onlySeries: onlySeries, on: connection)
-        return try await connection.copyOut(
-          query.copySQL,
-          into: Rows(
-            all: PanelBuilder(grid: grid, options: options),
-            blocked: blocks.map { BlockedRows($0, grid: grid, options: options) })
-        ) { rows, row in
+        return try await connection.copyOut(query.copySQL, into: start) { collected, row in
           let time: Int64? =
             row.isNull(1)
             ? nil
             : integerSteps
               ? try row.int64(1)
               : PanelBuilder.unixMicroseconds(sincePostgresEpoch: try row.int64(1))
-          let key = row.isNull(0) ? nil : try row.bytes(0)
-          let value = row.isNull(2) ? nil : try row.float8(2)
-          try rows.all.append(key: key, time: time, value: value)
-          try rows.blocked?.append(key: key, time: time, value: value)
-          if rows.all.rows % 65_536 == 0 { try progress(rows.all.rows) }
+          try each(
+            &collected, row.isNull(0) ? nil : try row.bytes(0), time,
+            row.isNull(2) ? nil : try row.float8(2))
         }
       }
-      let seconds = (clock.now - began).seconds
-      let built = rows.all.finish()
-      return Result(
-        built: built, training: rows.blocked?.finish() ?? built.trainingPanel,
-        queryDigest: Array(SHA256.hash(data: Array(rendered.utf8))), readAt: readAt,
-        seconds: seconds)
     } catch let error as PanelError {
       throw ServiceError(.tooManySeries, "job \(definition.job): \(error)")
     } catch let error as PostgresError where definition.privacy != nil && error.sqlState != nil {

@@ -175,7 +175,7 @@ package struct ListBudgetCharges: PostgresStatement {
   package static let name = "list_budget_charges"
   package static let sql = """
     SELECT c.charge_id, c.number, c.run_id, c.attempt_token, c.purpose, c.mechanism, c.sampling_rate,
-           c.noise_multiplier, c.steps, c.release_epsilon, c.added_delta, c.composed_epsilon, c.digest,
+           c.noise_multiplier, c.steps, c.cycle, c.bands, c.release_epsilon, c.added_delta, c.composed_epsilon, c.digest,
            forecast.privacy_charge_holder(c.charge_id) IS NULL AS free
     FROM forecast.privacy_charge c
     WHERE c.budget_id = $1 ORDER BY c.number
@@ -184,11 +184,21 @@ package struct ListBudgetCharges: PostgresStatement {
   package var parameters: [any PostgresEncodable] { [budgetID] }
   package static func decode(_ row: PostgresRow) throws -> Row {
     let added: Double = try row.decode("added_delta")
-    let release: EpsilonAmount? = try row.decode("release_epsilon")
+    let name: String = try row.decode("mechanism")
     let mechanism: PrivacyMechanism
-    if let release {
-      mechanism = .release(epsilon: release, delta: added)
-    } else {
+    switch name {
+    case "release":
+      let epsilon: EpsilonAmount = try row.decode("release_epsilon")
+      mechanism = .release(epsilon: epsilon, delta: added)
+    case "correlated-gaussian":
+      mechanism = try .correlated(
+        steps: row.decode("steps"), cycle: row.decode("cycle"), bands: row.decode("bands"),
+        noiseMultiplier: row.decode("noise_multiplier"), addedDelta: added)
+    case "input-gaussian":
+      mechanism = try .inputs(
+        noiseMultiplier: row.decode("noise_multiplier"), slots: row.decode("steps"),
+        addedDelta: added)
+    default:
       mechanism = try .training(
         samplingRate: row.decode("sampling_rate"), noiseMultiplier: row.decode("noise_multiplier"),
         steps: row.decode("steps"), addedDelta: added)
@@ -212,8 +222,8 @@ package struct InsertPrivacyCharge: PostgresStatement {
   package static let name = "insert_privacy_charge"
   package static let sql = """
     INSERT INTO forecast.privacy_charge (budget_id, number, run_id, attempt_token, purpose, mechanism,
-      sampling_rate, noise_multiplier, steps, release_epsilon, added_delta, delta, epsilon, composed_epsilon)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+      sampling_rate, noise_multiplier, steps, release_epsilon, added_delta, delta, epsilon, composed_epsilon, cycle, bands)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
     RETURNING charge_id, digest
     """
   package let budgetID: Int64
@@ -227,16 +237,19 @@ package struct InsertPrivacyCharge: PostgresStatement {
   package let composed: EpsilonAmount
   package var parameters: [any PostgresEncodable] {
     var rate: Double?
-    var noise: Double?
+    var correlated: CorrelatedGaussian?
     var release: EpsilonAmount?
     switch mechanism {
-    case .subsampledGaussian(let step, _, _):
-      (rate, noise) = (step.samplingRate, step.noiseMultiplier)
+    case .subsampledGaussian(let step, _, _): rate = step.samplingRate
+    case .correlatedGaussian(let training, _): correlated = training
     case .release(let epsilon, _): release = epsilon
+    case .inputGaussian: break
     }
     return [
-      budgetID, Int32(number), runID, token, purpose, mechanism.name, rate, noise,
-      mechanism.steps.map(Int64.init), release, mechanism.addedDelta, delta, epsilon, composed,
+      budgetID, Int32(number), runID, token, purpose, mechanism.name, rate,
+      mechanism.noiseMultiplier, mechanism.steps.map(Int64.init), release, mechanism.addedDelta,
+      delta, epsilon, composed, correlated.map { Int32(clamping: $0.cycle) },
+      correlated.map { Int32($0.bands) },
     ]
   }
   package static func decode(_ row: PostgresRow) throws -> Row {

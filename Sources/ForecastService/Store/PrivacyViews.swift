@@ -110,6 +110,9 @@ package struct ListPrivacyCharges: PostgresStatement {
     package let samplingRate: Double?
     package let noiseMultiplier: Double?
     package let steps: Int64?
+    /// Of correlated noise.
+    package let cycle: Int?
+    package let bands: Int?
     package let stepsTaken: Int64?
     package let epsilon: EpsilonAmount
     package let delta: Double
@@ -125,8 +128,8 @@ package struct ListPrivacyCharges: PostgresStatement {
   package static let name = "list_privacy_charges"
   package static let sql = """
     SELECT account, unit, block, number, job, run_id, purpose, state, mechanism, sampling_rate, noise_multiplier,
-           steps, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at, reserved_by,
-           digest, intact
+           steps, cycle, bands, steps_taken, epsilon, delta, composed_epsilon, composed_delta, reserved_at,
+           reserved_by, digest, intact
     FROM forecast.privacy_charges WHERE $1::text IS NULL OR account = $1
     ORDER BY account, block, number
     """
@@ -140,6 +143,7 @@ package struct ListPrivacyCharges: PostgresStatement {
       state: try row.decode("state"), mechanism: try row.decode("mechanism"),
       samplingRate: try row.decode("sampling_rate"),
       noiseMultiplier: try row.decode("noise_multiplier"), steps: try row.decode("steps"),
+      cycle: try row.decode("cycle"), bands: try row.decode("bands"),
       stepsTaken: try row.decode("steps_taken"), epsilon: try row.decode("epsilon"),
       delta: try row.decode("delta"), composed: try row.decode("composed_epsilon"),
       composedDelta: try row.decode("composed_delta"), reservedAt: try row.decode("reserved_at"),

@@ -102,6 +102,18 @@ public struct BandedToeplitz: Sendable, Equatable {
 
   public var bands: Int { coefficients.count }
 
+  /// Binary digits of coefficients after the point that sums on a grid of integers are multiplied with.
+  package static let digits = 12
+
+  /// The same with coefficients in multiples of `2^-digits`; they still fall.
+  package var rounded: BandedToeplitz {
+    get throws {
+      try BandedToeplitz(
+        coefficients: coefficients.map { ($0 * exp2(Double(Self.digits))).rounded() }
+          .map { $0 * exp2(-Double(Self.digits)) })
+    }
+  }
+
   /// Euclidean sensitivity of C x, for contributions of norm at most 1: that of taking part as early and as often
   /// as possible (Kalinin & Lampert 2024, theorem 2). Where the separation is at least the number of bands
   /// this is sqrt(times) column norms (Choquette-Choo et al. 2023).

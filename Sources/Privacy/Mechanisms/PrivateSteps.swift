@@ -8,16 +8,12 @@ import Foundation
 ///
 /// `records`, the rate, the noise and the number of steps are public parameters: none may be derived from
 /// private data. The order of records within a batch is theirs in the data.
-public struct PrivateSteps: ~Copyable {
+public struct PrivateSteps: PrivateStepping, ~Copyable {
   public let mechanism: SubsampledGaussian
   /// How many records there are to draw from.
   public let records: Int
-  /// How many steps were agreed upon; no more are given.
-  public let planned: Int
-  /// Steps whose batch was drawn.
-  public private(set) var taken = 0
-  /// Steps whose noise was added.
-  public private(set) var noised = 0
+  public private(set) var count: StepCount
+  public var noiseMultiplier: Double { mechanism.noiseMultiplier }
 
   private let random: SecureRandom
   /// Streams of further threads.
@@ -40,28 +36,24 @@ public struct PrivateSteps: ~Copyable {
   ) throws {
     let mechanism = try SubsampledGaussian(
       samplingRate: samplingRate, noiseMultiplier: noiseMultiplier)
-    try PrivacyError.check(steps: steps)
+    let count = try StepCount(planned: steps)
     guard records >= 0 else {
       throw PrivacyError(.badSteps, "the number of records is \(records), expected 0 or more")
     }
+    self.count = count
     self.mechanism = mechanism
     self.records = records
-    planned = steps
     self.random = random
     // Rounded down: nobody is drawn with more than the rate that is accounted for.
     threshold = samplingRate == 1 ? nil : UInt64(samplingRate * 0x1p64)
   }
 
-  /// Draws the next batch: the numbers of its records, each of `0..<records` independently. An empty batch is a
-  /// step like any other, and gets its noise.
+  /// Draws the next batch: each of `0..<records` is in it independently. An empty batch is a step like any other, and
+  /// gets its noise.
   ///
   /// - Throws: `PrivacyError.stepsExhausted` when all planned steps were taken.
   public mutating func nextBatch() throws -> [Int] {
-    guard taken < planned else {
-      throw PrivacyError(
-        .stepsExhausted, "all \(planned) planned steps were taken; more would cost more privacy")
-    }
-    taken += 1
+    try count.take()
     guard let threshold else { return Array(0..<records) }
     var batch: [Int] = []
     batch.reserveCapacity(Int(Double(records) * mechanism.samplingRate * 1.1) + 16)
@@ -78,25 +70,11 @@ public struct PrivateSteps: ~Copyable {
     return batch
   }
 
-  /// Writes the sum of a batch's contributions with the step's noise to `result`, and clears the sum.
-  ///
-  /// - Parameter threads: that share the drawing; each has a stream of its own.
-  /// - Throws: `PrivacyError.badNoiseMultiplier` when the sum was made for other noise;
-  ///   `PrivacyError.stepsExhausted` when every batch that was drawn has its noise already.
   public mutating func release(
-    _ sum: inout ClippedSum, into result: UnsafeMutableBufferPointer<Double>, threads: Int = 1
+    _ sum: inout ClippedSum, into result: UnsafeMutableBufferPointer<Double>, threads: Int
   ) throws {
-    guard sum.noiseMultiplier == mechanism.noiseMultiplier else {
-      throw PrivacyError(
-        .badNoiseMultiplier,
-        "the sum has noise multiplier \(sum.noiseMultiplier), the steps \(mechanism.noiseMultiplier)"
-      )
-    }
-    guard noised < taken else {
-      throw PrivacyError(
-        .stepsExhausted, "step \(taken) was released already: draw the next batch first")
-    }
-    noised += 1
+    try check(sum)
+    try count.addNoise()
     while others.count < threads - 1 { others.append(SecureRandom()) }
     sum.release(into: result, [random] + others.prefix(threads - 1))
   }
@@ -112,13 +90,7 @@ public struct PrivateSteps: ~Copyable {
     (try? PrivacyLossAccountant(mechanism, steps: steps)) ?? PrivacyLossAccountant()
   }
 
-  /// How much any claim of delta grows because draws of noise differ a little from a normal distribution and bits
-  /// are cut: 2^-104 for each parameter and step.
-  public func samplingDelta(parameters: Int) -> Double {
-    Self.samplingDelta(parameters: parameters, steps: planned)
-  }
-
-  /// The same before there are any steps.
+  /// How much any claim of delta grows through the sampler of the noise, before there are any steps.
   public static func samplingDelta(parameters: Int, steps: Int) -> Double {
     Double(steps) * Double(parameters) * GridNormal.distance
   }

@@ -23,7 +23,8 @@ public struct ClippedSum: Sendable {
   /// Contributions added since the last release.
   public private(set) var count = 0
 
-  private let bits: Int
+  /// Of the grid below the noise's standard deviation.
+  let bits: Int
   private let normal: GridNormal
   private var values: [Int64]
   private let capacity: Int
@@ -174,6 +175,12 @@ public struct ClippedSum: Sendable {
     }
     count += 1
     return Clipped(norm: norm, factor: factor)
+  }
+
+  /// Moves the sum in units of `step` to `result`, and starts again at zero.
+  mutating func move(to result: UnsafeMutableBufferPointer<Int64>) {
+    _ = result.update(from: values)
+    clear()
   }
 
   /// Adds what another thread summed.

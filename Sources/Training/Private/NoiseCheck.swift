@@ -6,65 +6,55 @@ package import Privacy
 ///
 /// Private training that is not private looks like training that works (see docs/privacy.md): so the numbers
 /// themselves are looked at, at the last place before the optimiser. Two groups of coordinates: those that no
-/// contribution reaches, and some of the gradient's own, whose sums were known before. The sum of squares of n
-/// standard normal numbers leaves `n - 2 sqrt(n x) ... n + 2 sqrt(n x) + 2 x` with probability at most `2 exp(-x)`
-/// (Laurent & Massart 2000, lemma 1). Each step is judged, and all steps so far together.
+/// contribution reaches, and some of the gradient's own, whose sums were known before. Each step is judged
+/// (`NoisePower`), and all steps so far together.
 package struct NoiseCheck {
-  /// `x`: a false alarm in 1e16 steps.
-  package static let strictness = 40.0
-
-  private struct Group {
-    var squares = 0.0
-    var count = 0
-
-    mutating func add(_ deviate: Double) {
-      squares += deviate * deviate
-      count += 1
-    }
-
-    /// Standard deviation of the noise, in units of what it should be; nil where it is that.
-    var fault: Double? {
-      let (n, x) = (Double(count), NoiseCheck.strictness)
-      let room = 2 * (n * x).squareRoot()
-      guard squares >= n - room, squares <= n + room + 2 * x else {
-        return (squares / n).squareRoot()
-      }
-      return nil
-    }
-  }
-
   private let heldBack: Range<Int>
   /// Coordinates of the gradient that are looked at, others in each step.
   private var looked: [Int] = []
   private var sums: [Double] = []
   private let parameters: Int
   private var steps = 0
-  private var all = [Group(), Group()]
+  private var all = [NoisePower(), NoisePower()]
+  /// Noise of steps is correlated such that mixing it with these coefficients makes it independent again.
+  private let coefficients: [Double]
+  /// Noises of the last steps, newest first: of the coordinates held back, then of those looked at.
+  private var recent: [[Double]] = []
 
-  package init(parameters: Int, heldBack: Range<Int>) {
+  /// - Parameter strategy: of correlated noise; nil where the noises of steps are independent.
+  package init(parameters: Int, heldBack: Range<Int>, strategy: BandedToeplitz? = nil) {
     self.parameters = parameters
     self.heldBack = heldBack
+    coefficients = strategy?.coefficients ?? [1]
   }
 
   package mutating func before(_ sum: ClippedSum) {
     let count = min(parameters, heldBack.count)
-    looked = (0..<count).map { ($0 * parameters / count + steps * 7) % parameters }
+    // Correlated noise is only known together with that of the steps before.
+    let shift = coefficients.count > 1 ? 0 : steps * 7
+    looked = (0..<count).map { ($0 * parameters / count + shift) % parameters }
     sums = looked.map { sum.value($0) }
   }
 
   /// - Parameters:
   ///   - mean: what the optimiser gets, `scale` times the sum.
-  ///   - deviation: of the noise on the sum.
+  ///   - deviation: of the independent noise on the sum.
   /// - Throws: `TrainingError.notPrivate`.
   package mutating func after(_ mean: Buffer<Float>, scale: Double, deviation: Double) throws {
     steps += 1
     let factor = 1 / (scale * deviation)
-    var own = [Group(), Group()]
-    for k in heldBack { own[0].add(Double(mean[k]) * factor) }
-    for (k, sum) in zip(looked, sums) { own[1].add(Double(mean[k]) * factor - sum / deviation) }
+    let noise =
+      heldBack.map { Double(mean[$0]) * factor }
+      + zip(looked, sums).map { Double(mean[$0]) * factor - $1 / deviation }
+    recent.insert(noise, at: 0)
+    if recent.count > coefficients.count { recent.removeLast() }
+    var own = [NoisePower(), NoisePower()]
+    for k in noise.indices {
+      let independent = zip(coefficients, recent).reduce(0) { $0 + $1.0 * $1.1[k] }
+      own[k < heldBack.count ? 0 : 1].add(independent)
+    }
     for (number, name) in ["held-back coordinates", "the gradient"].enumerated() {
-      all[number].squares += own[number].squares
-      all[number].count += own[number].count
+      all[number].add(own[number])
       // Few coordinates of a small model say little in one step.
       if let fault = own[number].fault ?? all[number].fault {
         throw TrainingError(

@@ -23,8 +23,18 @@ public enum PrivateClipping: String, Codable, Sendable, CaseIterable {
   case adaptive
 }
 
+/// What makes the gradients of a training private.
+public enum PrivateMechanism: String, Codable, Sendable, CaseIterable {
+  /// Every unit is in a batch independently, and steps have independent noise: DP-SGD (Abadi et al. 2016).
+  case gradients
+  /// Every unit takes its turn, and noises of steps are correlated such that they cancel in sums: DP-FTRL (Kairouz et
+  /// al. 2021; Choquette-Choo et al. 2023).
+  case correlated
+}
+
 /// How a training is made private. All of it is public: none of these numbers may come from the data.
 public struct PrivacyConfiguration: Codable, Sendable, Equatable {
+  public var mechanism: PrivateMechanism
   public var unit: PrivacyUnit
   /// For everything that this training releases, at `delta`.
   public var epsilon: Double
@@ -33,6 +43,7 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
   /// this. If the data have more or fewer, the promise holds all the same.
   public var units: Int
   /// Probability of a unit to be in a step's batch; nil for the training's batch (times `accumulate`) / `units`.
+  /// Of `gradients`: in `correlated` noise every unit takes part once in `units / batch` steps, rounded up.
   public var samplingRate: Double?
   /// `C`; for `adaptive` where it starts.
   public var clippingNorm: Double
@@ -45,13 +56,19 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
   /// Of `adaptive`: the share of norms that is to lie below the clipping norm.
   public var quantile: Double
   public var accountant: AccountantKind
+  /// Of `correlated`: of how many steps the noise is mixed; nil for what suits. Memory is 16 bytes for each parameter
+  /// and band.
+  public var bands: Int?
 
   public init(
-    unit: PrivacyUnit = .series, epsilon: Double, delta: Double, units: Int,
+    mechanism: PrivateMechanism = .gradients, unit: PrivacyUnit = .series, epsilon: Double,
+    delta: Double, units: Int,
     samplingRate: Double? = nil, clippingNorm: Double = 1, clipping: PrivateClipping = .flat,
     windowsPerSeries: Int = 1, blockLength: Int? = nil, quantile: Double = 0.5,
-    accountant: AccountantKind = .pld
+    accountant: AccountantKind = .pld, bands: Int? = nil
   ) {
+    self.mechanism = mechanism
+    self.bands = bands
     self.unit = unit
     self.epsilon = epsilon
     self.delta = delta
@@ -103,6 +120,27 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
     if let blockLength {
       try require(blockLength >= 2, "blockLength is \(blockLength), expected at least 2")
     }
+    switch mechanism {
+    case .gradients:
+      try require(
+        bands == nil, "bands is \(bands ?? 0), expected none: only correlated noise has bands")
+    case .correlated:
+      try require(
+        samplingRate == nil,
+        "samplingRate is \(samplingRate ?? 0), expected none: with correlated noise units take turns and are not sampled"
+      )
+      try require(
+        clipping != .adaptive,
+        "clipping is adaptive, expected flat or automatic: correlated noise is of one size in all steps"
+      )
+      try require(
+        accountant == .pld,
+        "accountant is \(accountant.rawValue), expected none: correlated noise is one Gaussian release, whose epsilon is exact"
+      )
+      try require(
+        bands.map { (1...CorrelatedGaussian.mostBands).contains($0) } ?? true,
+        "bands is \(bands ?? 0), expected 1 to \(CorrelatedGaussian.mostBands)")
+    }
     try require(
       quantile > 0 && quantile < 1, "quantile is \(quantile), expected above 0 and below 1")
   }
@@ -111,24 +149,57 @@ public struct PrivacyConfiguration: Codable, Sendable, Equatable {
   func rate(_ training: TrainingConfiguration) -> Double {
     samplingRate ?? min(1, Double(training.batch * training.accumulate) / Double(units))
   }
+
+  /// Steps in which every unit takes part once.
+  func cycle(_ training: TrainingConfiguration) -> Int {
+    let batch = training.batch * training.accumulate
+    return (units + batch - 1) / batch
+  }
 }
 
 extension AccountantKind: Codable {}
 
+extension PrivacyConfiguration {
+  /// What was stored before there were mechanisms is about gradients.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      mechanism: try values.decodeIfPresent(PrivateMechanism.self, forKey: .mechanism)
+        ?? .gradients,
+      unit: try values.decode(PrivacyUnit.self, forKey: .unit),
+      epsilon: try values.decode(Double.self, forKey: .epsilon),
+      delta: try values.decode(Double.self, forKey: .delta),
+      units: try values.decode(Int.self, forKey: .units),
+      samplingRate: try values.decodeIfPresent(Double.self, forKey: .samplingRate),
+      clippingNorm: try values.decode(Double.self, forKey: .clippingNorm),
+      clipping: try values.decode(PrivateClipping.self, forKey: .clipping),
+      windowsPerSeries: try values.decode(Int.self, forKey: .windowsPerSeries),
+      blockLength: try values.decodeIfPresent(Int.self, forKey: .blockLength),
+      quantile: try values.decode(Double.self, forKey: .quantile),
+      accountant: try values.decode(AccountantKind.self, forKey: .accountant),
+      bands: try values.decodeIfPresent(Int.self, forKey: .bands))
+  }
+}
+
 /// What a private training costs, known before it reads anything private: what a ledger has to reserve.
 ///
-/// The mechanism is `steps` steps of the Poisson-sampled Gaussian mechanism; neighbouring data differ by one unit, added
-/// or removed. Charges of trainings on the same data compose: with ``accountant()``, or by hand from the
-/// parameters.
+/// The mechanism is `steps` steps of the Poisson-sampled Gaussian mechanism, or of correlated noise; neighbouring data
+/// differ by one unit, added or removed. Charges of trainings on the same data compose: with ``losses()``, or by
+/// hand from the parameters.
 public struct PrivacyCharge: Codable, Sendable, Equatable {
+  public let mechanism: PrivateMechanism
   public let unit: PrivacyUnit
   /// Steps of the grid in a block.
   public let blockLength: Int?
   /// What was asked for, at most.
   public let epsilon: Double
   public let delta: Double
+  /// Share of the units in a step: where they are sampled, the probability of each.
   public let samplingRate: Double
   public let noiseMultiplier: Double
+  /// Of correlated noise: steps from one participation of a unit to its next, and of how many steps noise is mixed.
+  public let cycle: Int?
+  public let bands: Int?
   public let steps: Int
   public let accountant: AccountantKind
   /// What of `delta` goes to draws of noise that differ a little from normal ones.
@@ -138,9 +209,21 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
   ///
   /// - Throws: `PrivacyError`.
   public func losses() throws -> PrivacyLossAccountant {
-    try PrivacyLossAccountant(
+    if let correlated = try correlated() {
+      return try PrivacyLossAccountant(correlated.equivalent, steps: 1)
+    }
+    return try PrivacyLossAccountant(
       SubsampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier),
       steps: steps)
+  }
+
+  /// The mechanism where noise is correlated; nil else.
+  ///
+  /// - Throws: `PrivacyError`.
+  public func correlated() throws -> CorrelatedGaussian? {
+    guard let cycle, let bands else { return nil }
+    return try CorrelatedGaussian(
+      steps: steps, cycle: cycle, bands: bands, noiseMultiplier: noiseMultiplier)
   }
 
   /// - Parameter parameters: of the model; draws of noise differ a little from normal ones, which is taken off delta
@@ -151,7 +234,7 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
     unit = privacy.unit
     blockLength = privacy.blockLength
     delta = privacy.delta
-    samplingRate = privacy.rate(training)
+    mechanism = privacy.mechanism
     steps = training.steps
     accountant = privacy.accountant
     addedDelta = PrivateSteps.samplingDelta(parameters: parameters, steps: steps)
@@ -160,10 +243,23 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
       throw TrainingError(
         .badConfiguration, "delta is \(delta), which is too small for \(steps) steps")
     }
-    let calibration = try NoiseCalibration(
-      epsilon: privacy.epsilon, samplingRate: samplingRate, steps: steps, delta: usable,
-      accountant: privacy.accountant)
-    noiseMultiplier = calibration.noiseMultiplier
-    epsilon = calibration.epsilon
+    switch privacy.mechanism {
+    case .gradients:
+      samplingRate = privacy.rate(training)
+      let calibration = try NoiseCalibration(
+        epsilon: privacy.epsilon, samplingRate: samplingRate, steps: steps, delta: usable,
+        accountant: privacy.accountant)
+      noiseMultiplier = calibration.noiseMultiplier
+      epsilon = calibration.epsilon
+      (cycle, bands) = (nil, nil)
+    case .correlated:
+      let correlated = try CorrelatedGaussian(
+        steps: steps, cycle: privacy.cycle(training), bands: privacy.bands,
+        epsilon: privacy.epsilon, delta: usable)
+      samplingRate = 1 / Double(correlated.cycle)
+      noiseMultiplier = correlated.noiseMultiplier
+      epsilon = try correlated.accountant.epsilon(atDelta: usable)
+      (cycle, bands) = (correlated.cycle, correlated.bands)
+    }
   }
 }

@@ -26,12 +26,17 @@ package final class PrivateSum {
   private var check: NoiseCheck
   private var factors: [ClipFactors]
 
-  /// - Parameter expected: units of a batch, in expectation.
+  /// Coordinates of the sums: of the parameters, the count, those held back.
+  package var coordinates: Int { mean.count }
+
+  /// - Parameters:
+  ///   - expected: units of a batch, in expectation.
+  ///   - correlated: the noise, where that of steps is not independent.
   /// - Throws: `PrivacyError`, `TrainingError.badConfiguration`.
   package init(
     parameters: Int, threads: Int, expected: Double, clipping: PrivateClipping,
     clippingNorm: Double,
-    quantile: Double = 0.5, noiseMultiplier: Double
+    quantile: Double = 0.5, noiseMultiplier: Double, correlated: CorrelatedGaussian? = nil
   ) throws {
     self.parameters = parameters
     self.expected = expected
@@ -44,11 +49,13 @@ package final class PrivateSum {
     let coordinates = parameters + 1 + Self.heldBack
     let sum = try ClippedSum(
       parameters: coordinates, clippingNorm: adaptive?.sensitivity ?? clippingNorm,
-      noiseMultiplier: noiseMultiplier)
+      noiseMultiplier: noiseMultiplier, bits: correlated == nil ? 32 : CorrelatedSteps.bits)
     sums = Array(repeating: sum, count: threads)
     released = Buffer(coordinates)
     mean = Buffer(coordinates)
-    check = NoiseCheck(parameters: parameters, heldBack: parameters + 1..<coordinates)
+    check = NoiseCheck(
+      parameters: parameters, heldBack: parameters + 1..<coordinates,
+      strategy: try correlated?.strategy)
     factors = Array(repeating: ClipFactors(), count: threads)
   }
 
@@ -103,8 +110,8 @@ package final class PrivateSum {
   ///
   /// - Parameter contributions: that should have been collected.
   /// - Throws: `PrivacyError`, `TrainingError.notPrivate`.
-  package func release(
-    contributions: Int, _ steps: inout PrivateSteps
+  package func release<Steps: PrivateStepping & ~Copyable>(
+    contributions: Int, _ steps: inout Steps
   ) throws -> Buffer<Float> {
     for thread in 1..<max(1, sums.count) {
       sums[0].add(sums[thread])

@@ -3,10 +3,11 @@ import Foundation
 import NumericsCore
 import Privacy
 
-/// Fits one forecaster to all series of a panel with differential privacy (Abadi et al. 2016).
+/// Fits one forecaster to all series of a panel with differential privacy (Abadi et al. 2016; Kairouz et al. 2021).
 ///
-/// Every step draws each unit independently (Poisson), computes one gradient for each unit in the batch, clips
-/// it, adds noise to the sum, and divides by a public number; the optimiser goes on as usual. The number of
+/// Every step draws each unit independently (Poisson), or lets units take turns (``PrivateMechanism/correlated``),
+/// computes one gradient for each unit in the batch, clips it, adds noise to the sum, and divides by a public
+/// number; the optimiser goes on as usual. The number of
 /// steps is fixed, nothing is held out, and no loss is looked at: each would be a release of its own. Of the
 /// training configuration `clippingNorm`, `validationWindows`, `patience` and `refitOnAll` have no meaning here.
 ///
@@ -91,7 +92,9 @@ public struct PrivateTrainer: Sendable {
       : network.trainingBytes(pass.windows, recompute: configuration.recompute)
     // For each thread a gradient and a sum of 64 bits; weights, average, two moments, the noisy sum and mean.
     let each = network.layout.count * MemoryLayout<Float>.stride
-    return threads * (step + 3 * each) + 7 * each
+    // Of correlated noise a sum and a gradient for each band, of 64 bits.
+    let bands = try charge(network).bands ?? 0
+    return threads * (step + 3 * each) + (7 + 4 * bands) * each
   }
 }
 
@@ -163,13 +166,25 @@ final class PrivateRun {
       parameters: memory.network.layout.count, threads: memory.threads,
       expected: charge.samplingRate * Double(privacy.units), clipping: privacy.clipping,
       clippingNorm: privacy.clippingNorm, quantile: privacy.quantile,
-      noiseMultiplier: charge.noiseMultiplier)
+      noiseMultiplier: charge.noiseMultiplier, correlated: charge.correlated())
   }
 
   func fit(_ progress: (PrivateProgress) throws -> Void) throws -> PrivateFit {
+    if let correlated = try charge.correlated() {
+      var steps = try CorrelatedSteps(
+        correlated, phases: units.phases(cycle: correlated.cycle), parameters: sum.coordinates,
+        clippingNorm: sum.clippingNorm)
+      return try fit(&steps, progress)
+    }
     var steps = try PrivateSteps(
       records: units.count, samplingRate: charge.samplingRate,
       noiseMultiplier: charge.noiseMultiplier, steps: charge.steps)
+    return try fit(&steps, progress)
+  }
+
+  private func fit<Steps: PrivateStepping & ~Copyable>(
+    _ steps: inout Steps, _ progress: (PrivateProgress) throws -> Void
+  ) throws -> PrivateFit {
     let parameters = memory.network.initialParameters(
       seed: configuration.seed, wideIntervals: true)
     let optimiser = Optimiser<Float>(

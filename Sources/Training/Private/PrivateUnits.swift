@@ -1,8 +1,9 @@
-import Forecasters
+package import Forecasters
 import NumericsCore
+import Privacy
 
 /// The units of a panel and their windows.
-struct PrivateUnits {
+package struct PrivateUnits {
   /// Cut into blocks where these are the units.
   let panel: Panel
   /// How many there are to draw from; those too short for a window count.
@@ -10,17 +11,57 @@ struct PrivateUnits {
   private let index: WindowIndex
   private let unit: PrivacyUnit
   private let windows: Int
+  /// What a series, or each of a series' blocks, is called in the data.
+  private let names: [String]
+  private let blockLength: Int?
 
-  init(
+  package init(
     _ panel: Panel, _ privacy: PrivacyConfiguration, _ forecaster: ForecasterConfiguration
   ) {
     unit = privacy.unit
     windows = privacy.windowsPerSeries
-    self.panel = privacy.blockLength.map(panel.cut) ?? panel
+    blockLength = privacy.blockLength
+    if let length = privacy.blockLength {
+      let cut = panel.cut(into: length)
+      var series = 0
+      names = cut.offsets.dropLast().map { start in
+        // Parts are not empty and lie in their series, in the same order.
+        while start >= panel.offsets[series + 1] { series += 1 }
+        return panel.keys[series]
+      }
+      self.panel = cut
+    } else {
+      names = panel.keys
+      self.panel = panel
+    }
     index = WindowIndex(
       self.panel, horizon: forecaster.horizon, contextLength: forecaster.contextLength,
       validationWindows: 0, minimumContext: TrainedForecaster.minimumObservations(forecaster))
     count = unit == .window ? index.count : self.panel.count
+  }
+
+  /// For each unit the step of a cycle in which it takes part: what its series' name and its time say, whatever else is
+  /// in the data. Blocks and windows of a series come one after the other, in the order of time.
+  package func phases(cycle: Int) -> [Int] {
+    let starts = names.map { CorrelatedSteps.phase(of: $0, cycle: cycle) }
+    func turn(_ series: Int, _ time: Int) -> Int {
+      let sum = (starts[series] + time) % cycle
+      return sum < 0 ? sum + cycle : sum
+    }
+    switch unit {
+    case .series: return starts
+    case .block:
+      let length = blockLength ?? 1
+      return (0..<count).map { part in
+        let ordinal = panel.firstOrdinals[part]
+        return turn(part, (ordinal - (ordinal % length + length) % length) / length)
+      }
+    case .window:
+      return (0..<count).map { number in
+        let window = index.window(number)
+        return turn(window.series, panel.firstOrdinals[window.series] + window.end)
+      }
+    }
   }
 
   /// Appends as many windows of a unit as there are to be, or none where it has none.

@@ -67,7 +67,8 @@ struct PrivacyBudgetCommand: AsyncParsableCommand {
         """)
     @Argument(help: "Name of the account: one set of private data.") var account: String
     @Option(
-      help: "What is protected: series, block (a stretch of time of a series) or window.",
+      help:
+        "What is protected: series, block (a stretch of time of a series), window, or person (of noise on inputs).",
       completion: .list(ProtectedUnit.names))
     var unit: String
     @Option(help: ArgumentHelp("Length of a block or a window in steps.", valueName: "n"))
@@ -181,7 +182,9 @@ struct PrivacyPlanCommand: AsyncParsableCommand {
     abstract: "How many refits an account still bears, and the noise that would last.",
     discussion: """
       The first refit is now (or --from), one follows each period, the last is before --until. All that \
-      was spent so far is composed with them. Nothing is charged.
+      was spent so far is composed with them. Nothing is charged. A refit is one of three: a training with \
+      sampled units (--sampling-rate, --steps), one with correlated noise (--cycle, --bands, --steps), or the \
+      release of noisy inputs (--slots, as many as are new each period).
       """)
   @Argument(help: "Name of the account.") var account: String
   @Option(help: "Time between refits, such as '7 days'.") var every: String
@@ -189,11 +192,19 @@ struct PrivacyPlanCommand: AsyncParsableCommand {
   var until: String
   @Option(help: ArgumentHelp("The first refit. Default: now.", valueName: "time")) var from: String?
   @Option(help: ArgumentHelp("Probability that a unit is in a batch.", valueName: "q"))
-  var samplingRate: Double
+  var samplingRate: Double?
   @Option(
-    help: ArgumentHelp("Standard deviation of the noise, in clipping norms.", valueName: "s"))
+    help: ArgumentHelp(
+      "Standard deviation of the noise, in clipping norms or in sensitivities of the inputs.",
+      valueName: "s"))
   var noiseMultiplier: Double
-  @Option(help: ArgumentHelp("Steps of one refit.", valueName: "n")) var steps: Int
+  @Option(help: ArgumentHelp("Steps of one refit.", valueName: "n")) var steps: Int?
+  @Option(help: ArgumentHelp("Steps in which every unit has one turn.", valueName: "n"))
+  var cycle: Int?
+  @Option(help: ArgumentHelp("Of how many steps the noise is mixed.", valueName: "n"))
+  var bands: Int?
+  @Option(help: ArgumentHelp("Time slots that are released each period.", valueName: "n"))
+  var slots: Int?
   @Option(
     help:
       "Of accounts with a budget for each day, week, and so on: how many of these a refit trains on (privacy.history of the job)."
@@ -211,12 +222,32 @@ struct PrivacyPlanCommand: AsyncParsableCommand {
     guard let until = try Instants.read(until, "--until") else { return }
     let schedule = try PrivacyPlan.Schedule(
       every: every, from: try Instants.read(from, "--from") ?? Date(), until: until)
+    let charge = try charge()
     try await database.withSession { session in
       let plans = try await PrivacyLedger(pool: session.pool).plan(
-        account: account, blocks: block, history: history, samplingRate: samplingRate,
-        noiseMultiplier: noiseMultiplier, steps: steps, schedule: schedule)
+        account: account, blocks: block, history: history, charge: charge, schedule: schedule)
       Console.current.show(
         PrivacyTables.plans(plans, noiseMultiplier: noiseMultiplier), as: output.output)
+    }
+  }
+}
+
+extension PrivacyPlanCommand {
+  /// What one refit costs.
+  private func charge() throws -> PrivacyMechanism {
+    switch (samplingRate, steps, cycle, bands, slots) {
+    case (let rate?, let steps?, nil, nil, nil):
+      return try .training(samplingRate: rate, noiseMultiplier: noiseMultiplier, steps: steps)
+    case (nil, let steps?, let cycle?, let bands?, nil):
+      return try .correlated(
+        steps: steps, cycle: cycle, bands: bands, noiseMultiplier: noiseMultiplier)
+    case (nil, nil, nil, nil, let slots?):
+      return try .inputs(noiseMultiplier: noiseMultiplier, slots: slots)
+    default:
+      throw ServiceError(
+        .badArgument,
+        "a refit is --sampling-rate and --steps, or --cycle, --bands and --steps, or --slots: give one of the three"
+      )
     }
   }
 }
@@ -355,8 +386,9 @@ private enum PrivacyTables {
         Column("block"), Column("number", title: "no", priority: .essential),
         Column("job"), Column("run", priority: .essential), Column("purpose", priority: .low),
         Column("state", priority: .essential), Column("reserved_at", title: "when"),
-        Column("mechanism", priority: .extra), Column("sampling_rate", title: "rate"),
+        Column("mechanism", priority: .low), Column("sampling_rate", title: "rate"),
         Column("noise_multiplier", title: "noise"), Column("steps"),
+        Column("cycle", priority: .extra), Column("bands", priority: .extra),
         Column("steps_taken", title: "taken", priority: .low),
         Column("epsilon", title: "alone"), Column("delta", priority: .low),
         Column("composed_epsilon", title: "total", priority: .essential),
@@ -368,7 +400,8 @@ private enum PrivacyTables {
         .text(row.account), .text(row.unit), .text(row.block), .integer(row.number),
         .text(row.job), .integer(row.runID), .text(row.purpose), state(row.state),
         .date(row.reservedAt), .text(row.mechanism), PrivacyCells.fraction(row.samplingRate),
-        .real(row.noiseMultiplier, digits: 3), .integer(row.steps), .integer(row.stepsTaken),
+        .real(row.noiseMultiplier, digits: 3), .integer(row.steps), .integer(row.cycle),
+        .integer(row.bands), .integer(row.stepsTaken),
         PrivacyCells.amount(row.epsilon), PrivacyCells.fraction(row.delta),
         PrivacyCells.amount(row.composed),
         PrivacyCells.fraction(row.composedDelta), .text(row.reservedBy), .boolean(row.isIntact),

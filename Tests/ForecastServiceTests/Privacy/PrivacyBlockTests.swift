@@ -193,7 +193,8 @@ struct PrivacyBlockTests {
       until: from.addingTimeInterval(40 * 3 * 86_400))
     func plan(noise: Double) async throws -> PrivacyPlan {
       let plans = try await service.ledger.plan(
-        account: "people", history: 2, samplingRate: 0.01, noiseMultiplier: noise, steps: 200,
+        account: "people", history: 2,
+        charge: .training(samplingRate: 0.01, noiseMultiplier: noise, steps: 200),
         schedule: schedule)
       #expect(plans.count == 1)
       return plans[0]
@@ -217,7 +218,8 @@ struct PrivacyBlockTests {
     #expect(worst.spent == found.spentAfter, "\(worst.spent), \(found.spentAfter)")
     await #expect(throws: ServiceError.self) {
       try await service.ledger.plan(
-        account: "people", samplingRate: 0.01, noiseMultiplier: 2, steps: 200, schedule: schedule)
+        account: "people",
+        charge: .training(samplingRate: 0.01, noiseMultiplier: 2, steps: 200), schedule: schedule)
     }
     await service.close()
   }

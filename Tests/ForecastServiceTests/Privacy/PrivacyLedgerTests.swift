@@ -542,7 +542,8 @@ struct PrivacyLedgerTests {
     func plan(noise: Double) async throws -> PrivacyPlan {
       try #require(
         try await service.ledger.plan(
-          account: "people", samplingRate: 0.01, noiseMultiplier: noise, steps: 200,
+          account: "people",
+          charge: .training(samplingRate: 0.01, noiseMultiplier: noise, steps: 200),
           schedule: schedule
         ).first)
     }

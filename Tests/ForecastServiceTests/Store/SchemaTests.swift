@@ -63,6 +63,7 @@ struct SchemaTests {
       ListBudgetCharges.sql, InsertPrivacyCharge.sql, EnterPrivacyChargeState.sql, ListPrivacy.sql,
       ListPrivacyCharges.sql, DescribePrivacy.sql, ListPrivacyAccounts.sql, LockPrivacyBlocks.sql,
       FindPrivacyBlockRule.sql, InsertPrivacyBlockRule.sql, ListPrivacyBlocks.sql,
+      OpenPrivateInput.sql, InsertPrivateRelease.sql, ReadPrivateValues.sql,
     ])
   func prepares(sql: String) async throws {
     let service = try Service()

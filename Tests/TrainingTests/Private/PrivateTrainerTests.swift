@@ -37,16 +37,21 @@ struct PrivateTrainerTests {
 
   @Test(
     "learns something where there are many units",
-    arguments: [PrivateClipping.flat, .automatic, .adaptive])
-  func learns(clipping: PrivateClipping) throws {
+    arguments: [
+      (PrivateMechanism.gradients, PrivateClipping.flat), (.gradients, .automatic),
+      (.gradients, .adaptive), (.correlated, .flat), (.correlated, .automatic),
+    ])
+  func learns(mechanism: PrivateMechanism, clipping: PrivateClipping) throws {
     var training = Self.training
     training.steps = 150
     training.learningRate = 1e-2
     training.averaging = .none
+    training.batch = mechanism == .gradients ? 20 : 60
     let privacy = Self.privacy {
+      $0.mechanism = mechanism
       $0.epsilon = 50
       $0.clipping = clipping
-      $0.samplingRate = 0.3
+      $0.samplingRate = mechanism == .gradients ? 0.3 : nil
       $0.windowsPerSeries = 2
     }
     func loss(_ forecaster: TrainedForecaster) throws -> Double {
@@ -71,8 +76,58 @@ struct PrivateTrainerTests {
     #expect((fit.clippingNorm == 0.1) == (clipping != .adaptive))
   }
 
-  @Test("units are series, blocks or windows; models of every shape of pass")
-  func units() throws {
+  @Test("correlated noise: the charge is exact and known without data; turns instead of samples")
+  func correlated() throws {
+    let privacy = Self.privacy { $0.mechanism = .correlated }
+    let trainer = PrivateTrainer(Self.training, privacy: privacy)
+    let charge = try trainer.charge(Sample.configuration)
+    #expect(charge.cycle == 10 && charge.samplingRate == 0.1 && charge.steps == 60)
+    #expect(charge.epsilon <= 8 && charge.epsilon > 7.9999)
+    let mechanism = try #require(try charge.correlated())
+    expectClose(
+      try mechanism.accountant.epsilon(atDelta: charge.delta - charge.addedDelta), charge.epsilon,
+      relative: 1e-12)
+    #expect(
+      try trainer.plannedBytes(Sample.configuration)
+        > PrivateTrainer(Self.training, privacy: Self.privacy()).plannedBytes(Sample.configuration))
+    // A unit takes part six times.
+    #expect(try mechanism.participation.times == 6)
+    expectClose(try charge.losses().epsilon(atDelta: 1e-5), charge.epsilon, relative: 3e-3)
+    let fit = try trainer.fit(Sample.configuration, on: Self.panel)
+    #expect(fit.charge == charge && fit.clippingNorm == 0.1)
+    #expect(
+      try JSONDecoder().decode(PrivacyCharge.self, from: JSONEncoder().encode(charge)) == charge)
+  }
+
+  @Test("turns are up to a unit alone: without one of the others they stay the same")
+  func turns() throws {
+    for (unit, length) in [(PrivacyUnit.series, nil), (.block, 12), (.window, nil)] {
+      let privacy = Self.privacy {
+        $0.unit = unit
+        $0.blockLength = length
+      }
+      func turns(_ series: Range<Int>) -> [Int] {
+        let values = Sample.seasonal(6, length: 48)
+        let panel = Panel(
+          keys: series.map { "series \($0)" },
+          offsets: series.reduce(into: [0]) { $0.append($0.last! + values[$1].count) },
+          values: series.flatMap { values[$0] },
+          firstOrdinals: series.map { _ in -5 })
+        return PrivateUnits(panel, privacy, Sample.configuration).phases(cycle: 7)
+      }
+      let all = turns(0..<6)
+      let rest = turns(1..<6)
+      #expect(Array(all.suffix(rest.count)) == rest && all.count > rest.count)
+      #expect(all.allSatisfy { (0..<7).contains($0) })
+      // In the order of time: one after the other within a series.
+      if unit != .series { #expect((all[0] + 1) % 7 == all[1]) }
+    }
+  }
+
+  @Test(
+    "units are series, blocks or windows; models of every shape of pass",
+    arguments: PrivateMechanism.allCases)
+  func units(mechanism: PrivateMechanism) throws {
     for unit in PrivacyUnit.allCases {
       for (windows, recompute) in [(1, false), (3, false), (16, false), (1, true)] {
         if unit == .window && windows > 1 { continue }
@@ -80,6 +135,7 @@ struct PrivateTrainerTests {
         training.steps = 3
         training.recompute = recompute
         let privacy = Self.privacy {
+          $0.mechanism = mechanism
           $0.unit = unit
           $0.windowsPerSeries = windows
           $0.blockLength = unit == .block ? 12 : nil
@@ -164,6 +220,18 @@ struct PrivateTrainerTests {
         $0.unit = .window
         $0.windowsPerSeries = 2
       }.contains("the unit is a window"))
+    #expect(message { $0.bands = 2 }.contains("only correlated noise has bands"))
+    func correlated(_ change: @escaping (inout PrivacyConfiguration) -> Void) -> String {
+      message {
+        $0.mechanism = .correlated
+        change(&$0)
+      }
+    }
+    #expect(correlated { $0.bands = 300 }.contains("bands is 300"))
+    #expect(correlated { $0.samplingRate = 0.1 }.contains("are not sampled"))
+    #expect(correlated { $0.clipping = .adaptive }.contains("flat or automatic"))
+    #expect(correlated { $0.accountant = .rdp }.contains("epsilon is exact"))
+    #expect(message({ $0.mechanism = .correlated }, panel: one).contains("one series"))
     #expect(message { $0.quantile = 1 }.contains("quantile is 1"))
     #expect(
       message({ _ in }, training: { $0.timeBudgetSeconds = 3 }).contains("takes all its steps"))
@@ -202,6 +270,43 @@ struct PrivateSumTests {
         #expect(mean.count > 500)
       }
     }
+  }
+
+  private static func correlated(bands: Int) throws -> CorrelatedGaussian {
+    try CorrelatedGaussian(steps: 40, cycle: 4, bands: bands, noiseMultiplier: 1)
+  }
+
+  @Test("correlated noise as accounted for passes", arguments: [1, 2, 16])
+  func honestlyCorrelated(bands: Int) throws {
+    let mechanism = try Self.correlated(bands: bands)
+    let sum = try PrivateSum(
+      parameters: 500, threads: 2, expected: 10, clipping: .flat, clippingNorm: 0.5,
+      noiseMultiplier: 1, correlated: mechanism)
+    var steps = try CorrelatedSteps(
+      mechanism, phases: [], parameters: sum.coordinates, clippingNorm: 0.5)
+    for step in 0..<40 {
+      _ = try steps.nextBatch()
+      Self.add(step % 3, size: 0.1, to: sum)
+      _ = try sum.release(contributions: step % 3, &steps)
+    }
+  }
+
+  @Test("noise of the right size in every step that is not the strategy's is seen")
+  func wronglyCorrelated() throws {
+    let strategy = try Self.correlated(bands: 8).strategy
+    var check = NoiseCheck(parameters: 500, heldBack: 500..<756, strategy: strategy)
+    let sum = try ClippedSum(parameters: 756, clippingNorm: 1, noiseMultiplier: 1)
+    let inverse = strategy.inverse(count: 100)
+    var random = SeededGenerator(seed: 5)
+    var power = 0.0
+    var seen: Int?
+    for step in 0..<100 where seen == nil {
+      power += inverse[step] * inverse[step]
+      check.before(sum)
+      let mean = Buffer(random.normals(756).map { Float($0 * power.squareRoot()) })
+      do { try check.after(mean, scale: 1, deviation: 1) } catch { seen = step }
+    }
+    #expect(seen != nil && seen! > 0)
   }
 
   @Test("contributions that got lost, or were added twice, end the training")
