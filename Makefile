@@ -70,7 +70,7 @@ bench: build ## run the benchmarks
 
 bench-peers: ## install the Python peers of the benchmarks into .build/peers
 	@mkdir -p .build && python3 -m venv .build/peers
-	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy tirex-ts
+	@.build/peers/bin/pip install --quiet pandas sqlalchemy 'psycopg[binary]' torch neuralforecast xlstm mambapy tirex-ts opacus
 
 architectures: build ## every architecture on the data sets in DATA=folder: writes docs/architectures.md
 	@Benchmarks/architectures --data "$(DATA)"

@@ -178,7 +178,7 @@ private enum Peak {
 }
 
 /// Megabytes of this process.
-private enum Memory {
+enum Memory {
   static var resident: Double { status("VmRSS") }
   /// The highest since `resetPeak`.
   static var peak: Double { status("VmHWM") }

@@ -6,7 +6,10 @@ import NumericsCore
 import Privacy
 import Training
 
-/// Private training steps beside ordinary ones, in turn: time and memory.
+// Private training steps beside ordinary ones: Benchmarks/private asks this process and Benchmarks/peers/opacus_layers.py in
+// turn.
+
+/// Answers requests on standard input, one JSON object a line; see `Request`.
 ///
 /// A step is forward, backward from the squared error of 24 outputs of the last state, and Adam; the private one
 /// clips the gradient of every sequence and adds noise. Sampling is left out: the batch is the same in both.
@@ -15,40 +18,77 @@ struct PrivateSteps: ParsableCommand {
     commandName: "private-steps",
     abstract: "Time private training steps beside ordinary ones, and compare their memory.")
 
-  @Option(help: "Architectures, separated by commas.")
-  var kinds = "lstm,gru,slstm,mlstm,s4d,mamba"
-  @Option var threads = 2
-  @Option(help: "Steps of each side; the best counts.") var rounds = 20
+  struct Request: Decodable {
+    /// "both": steps of both sides in turn. "ordinary" and "private": of one side only, as the memory of a process
+    /// that does nothing else is wanted.
+    let mode: String
+    let kind: String
+    let batch: Int
+    let length: Int
+    let inputs: Int
+    let width: Int
+    let threads: Int
+    /// Wall-clock seconds to measure for; the best step of each side counts.
+    let seconds: Double
+  }
 
-  static let shapes = [(64, 96, 8, 128), (256, 48, 1, 32)]
+  struct Answer: Encodable {
+    var ordinary: StepTime?
+    var privately: StepTime?
+    /// The part of a private step that follows the last contribution: sums of threads, noise, its check.
+    var release: StepTime?
+    /// Numbers in memory, as planned.
+    var plannedMB: Double
+    /// Growth of the resident set from before the measurement was made.
+    var grownMB = 0.0
+
+    enum CodingKeys: String, CodingKey {
+      case ordinary, release, plannedMB, grownMB
+      case privately = "private"
+    }
+  }
 
   func run() throws {
-    print("batch x length x inputs, width; milliseconds by the clock and on the processor")
-    print("architecture  shape              ordinary          private      ratio  (cpu)  memory")
-    for (batch, length, inputs, width) in Self.shapes {
-      for kind in kinds.split(separator: ",").map(String.init) {
-        let measurement = try PrivateMeasurement(
-          kind, batch: batch, length: length, inputs: inputs, width: width, threads: threads)
-        var (plain, privately) = (StepTime(), StepTime())
-        for _ in 0..<rounds {
-          plain.add { measurement.step() }
-          try privately.add { try measurement.privateStep() }
-        }
-        let shape = "\(batch)x\(length)x\(inputs), \(width)"
-        print(
-          kind.padding(toLength: 13, withPad: " ", startingAt: 0),
-          shape.padding(toLength: 16, withPad: " ", startingAt: 0),
-          String(
-            format: "%7.2f %7.2f   %7.2f %7.2f   %5.2f  %5.2f   %5.2f", plain.wall, plain.cpu,
-            privately.wall, privately.cpu, privately.wall / plain.wall, privately.cpu / plain.cpu,
-            Double(measurement.privateBytes) / Double(measurement.bytes)))
-      }
+    let encoder = JSONEncoder()
+    while let line = readLine() {
+      let request = try JSONDecoder().decode(Request.self, from: Data(line.utf8))
+      print(String(decoding: try encoder.encode(try answer(request)), as: UTF8.self))
+      fflush(nil)
     }
+  }
+
+  private func answer(_ request: Request) throws -> Answer {
+    guard ["both", "ordinary", "private"].contains(request.mode) else {
+      throw ValidationError("mode is \(request.mode), expected both, ordinary or private")
+    }
+    let before = Memory.resident
+    Memory.resetPeak()
+    let measurement = try PrivateMeasurement(
+      request.kind, batch: request.batch, length: request.length, inputs: request.inputs,
+      width: request.width, threads: request.threads,
+      ordinary: request.mode != "private", privately: request.mode != "ordinary")
+    var (ordinary, privately, release) = (StepTime(), StepTime(), StepTime())
+    let end = ContinuousClock.now + .seconds(request.seconds)
+    repeat {
+      if request.mode != "private" { ordinary.add { measurement.step() } }
+      if request.mode != "ordinary" {
+        try privately.add {
+          measurement.collect()
+          try release.add { try measurement.release() }
+          measurement.update()
+        }
+      }
+    } while ContinuousClock.now < end
+    let took = request.mode != "ordinary"
+    return Answer(
+      ordinary: request.mode == "private" ? nil : ordinary, privately: took ? privately : nil,
+      release: took ? release : nil, plannedMB: Double(measurement.bytes) / 1e6,
+      grownMB: max(0, Memory.peak - before))
   }
 }
 
-/// The best of several calls.
-private struct StepTime {
+/// The best of several calls, in milliseconds: by the clock, and on the processor (all threads, user and system).
+struct StepTime: Encodable {
   private(set) var wall = Double.infinity
   private(set) var cpu = Double.infinity
 
@@ -60,18 +100,18 @@ private struct StepTime {
   }
 
   private static var processor: Double {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 }
 
 final class PrivateMeasurement {
   private struct Part {
-    let execution: Execution<Float>
+    /// By the number of the pass; passes of one size have the same execution.
+    let passes: [(execution: Execution<Float>, x: Tensor<Float>, rows: Range<Int>)]
     let gradient: Buffer<Float>
-    let rows: Int
+    let planned: Int
   }
   private struct Parts: @unchecked Sendable {  // each thread uses its own
     let all: [Part]
@@ -84,9 +124,15 @@ final class PrivateMeasurement {
   private let sum: PrivateSum
   private var steps: Privacy.PrivateSteps
   private let batch: Int
+  private var noisy: Buffer<Float>?
+  /// `[B, T, F]`.
+  private let inputs: Buffer<Float>
+  /// Numbers of a sequence, and of a step of it.
+  private let sequence: (count: Int, step: Int)
 
   init(
-    _ kind: String, batch: Int, length: Int, inputs: Int, width: Int, threads: Int
+    _ kind: String, batch: Int, length: Int, inputs: Int, width: Int, threads: Int,
+    ordinary: Bool, privately: Bool
   ) throws {
     guard let entry = Registry.entry(kind) as? any BackboneArchitecture.Type else {
       throw ValidationError("\(kind) is no causal backbone")
@@ -99,10 +145,12 @@ final class PrivateMeasurement {
     let weight = layout.add("head.weight", [backbone.width, 24])
     let bias = layout.add("head.bias", [24])
     self.batch = batch
+    sequence = (length * inputs, inputs)
     parameters = Buffer(layout.count)
     var stream = RandomStream(seed: 1, purpose: "initialisation")
     backbone.initialize(parameters, using: &stream)
     for k in 0..<weight.count { parameters[weight.offset + k] = Float(stream.normal()) * 0.1 }
+    self.inputs = Buffer((0..<batch * length * inputs).map { _ in Float(stream.normal()) })
     optimiser = Optimiser(.adam, count: layout.count)
     func graph(_ rows: Int) -> (graph: Graph<Float>, x: Tensor<Float>, loss: Tensor<Float>) {
       let graph = Graph<Float>()
@@ -113,50 +161,84 @@ final class PrivateMeasurement {
       graph.keep(loss)
       return (graph, x, loss)
     }
-    func parts(private isPrivate: Bool) throws -> Parts {
-      try Parts(
-        all: (0..<threads).map { thread in
-          let rows = batch * (thread + 1) / threads - batch * thread / threads
-          let (whole, x, loss) = graph(rows)
-          let plan =
-            isPrivate
-            ? Plan(whole, loss: loss, rows: rows, single: graph(1).graph) : Plan(whole, loss: loss)
-          guard let plan else { throw ValidationError("rows of \(kind) cannot be told apart") }
-          let execution = Execution(plan)
-          for k in 0..<x.shape.count { execution.input(x)[k] = Float(stream.normal()) }
-          return Part(execution: execution, gradient: Buffer(layout.count), rows: rows)
-        })
+    func unitPlan(_ rows: Int) throws -> (plan: Plan<Float>, x: Tensor<Float>) {
+      let (whole, x, loss) = graph(rows)
+      guard let plan = Plan(whole, loss: loss, rows: rows, single: graph(1).graph) else {
+        throw ValidationError("rows of \(kind) cannot be told apart")
+      }
+      return (plan, x)
     }
-    plain = try parts(private: false)
-    units = try parts(private: true)
+    func part(_ thread: Int, private isPrivate: Bool) throws -> Part {
+      let mine = batch * thread / threads..<batch * (thread + 1) / threads
+      // As a job has it: all rows at once, or as many units as a pass takes.
+      let together =
+        isPrivate
+        ? try PrivatePass.units(of: mine.count) { try unitPlan($0).plan.peakBytes } : mine.count
+      let arena = Buffer<Float>(0)
+      var bySize: [Int: (execution: Execution<Float>, x: Tensor<Float>)] = [:]
+      let passes = try stride(from: mine.lowerBound, to: mine.upperBound, by: together).map {
+        first in
+        let rows = first..<min(first + together, mine.upperBound)
+        if bySize[rows.count] == nil {
+          let (whole, x, loss) = graph(rows.count)
+          let planned =
+            isPrivate ? try unitPlan(rows.count) : (plan: Plan(whole, loss: loss), x: x)
+          bySize[rows.count] = (Execution(planned.plan, arena: arena), planned.x)
+        }
+        let (execution, x) = bySize[rows.count]!
+        return (execution: execution, x: x, rows: rows)
+      }
+      return Part(
+        passes: passes, gradient: Buffer(layout.count),
+        planned: bySize.values.map { $0.execution.plan.peakBytes }.max() ?? 0)
+    }
+    plain = Parts(all: ordinary ? try (0..<threads).map { try part($0, private: false) } : [])
+    units = Parts(all: privately ? try (0..<threads).map { try part($0, private: true) } : [])
+    // A sum takes memory only where there is one.
     sum = try PrivateSum(
-      parameters: layout.count, threads: threads, expected: Double(batch), clipping: .flat,
-      clippingNorm: 0.1, noiseMultiplier: 1)
+      parameters: privately ? layout.count : 1, threads: threads, expected: Double(batch),
+      clipping: .flat, clippingNorm: 0.1, noiseMultiplier: 1)
     steps = try Privacy.PrivateSteps(
       records: batch, samplingRate: 1, noiseMultiplier: 1, steps: 1_000_000)
   }
 
-  /// Bytes of an ordinary step: activations, gradients of the threads, moments.
+  /// Bytes of the steps that there are: activations, gradients of the threads, moments; of private ones also
+  /// sums of 64 bits, the noisy sum and the mean.
   var bytes: Int {
-    plain.all.reduce(2 * parameters.count * 4) {
-      $0 + $1.execution.plan.peakBytes + $1.gradient.count * 4
-    }
+    let own = units.all.isEmpty ? 0 : 8 + 4
+    return (plain.all + units.all).reduce((2 * 4 + own) * parameters.count) {
+      $0 + $1.planned + $1.gradient.count * 4
+    } + units.all.count * 8 * parameters.count
   }
 
-  /// The same of a private one, with sums of 64 bits, the noisy sum and the mean.
-  var privateBytes: Int {
-    units.all.reduce((2 * 4 + 8 + 4) * parameters.count) {
-      $0 + $1.execution.plan.peakBytes + $1.gradient.count * (4 + 8)
+  /// Writes the rows of a pass where its network reads them.
+  private static func fill(
+    _ execution: Execution<Float>, _ x: Tensor<Float>, _ rows: Range<Int>,
+    _ inputs: Buffer<Float>, _ sequence: (count: Int, step: Int)
+  ) {
+    execution.writeConstants()
+    let to = execution.input(x)
+    for (place, row) in rows.enumerated() {
+      for t in 0..<sequence.count / sequence.step {
+        for k in 0..<sequence.step {
+          to[(t * rows.count + place) * sequence.step + k] =
+            inputs[row * sequence.count + t * sequence.step + k]
+        }
+      }
     }
   }
 
   func step() {
     let (parts, parameters, batch) = (plain, parameters, batch)
+    let work = Work(inputs: inputs, sequence: sequence)
     parallel(count: parts.all.count) { thread in
       let part = parts.all[thread]
       part.gradient.zero()
-      part.execution.forward(parameters: parameters.base, training: true)
-      part.execution.backward(into: part.gradient.base, scale: 1 / Float(batch))
+      for (execution, x, rows) in part.passes {
+        Self.fill(execution, x, rows, work.inputs, work.sequence)
+        execution.forward(parameters: parameters.base, training: true)
+        execution.backward(into: part.gradient.base, scale: 1 / Float(batch))
+      }
     }
     let gradient = parts.all[0].gradient
     for part in parts.all.dropFirst() {
@@ -165,18 +247,35 @@ final class PrivateMeasurement {
     optimiser.step(parameters, gradient, rate: 1e-6)
   }
 
-  func privateStep() throws {
+  private struct Work: @unchecked Sendable {  // only read
+    let inputs: Buffer<Float>
+    let sequence: (count: Int, step: Int)
+  }
+
+  /// The first part of a private step: gradients of all sequences, clipped and summed.
+  func collect() {
     let (parts, parameters) = (units, parameters)
-    _ = try steps.nextBatch()
+    let work = Work(inputs: inputs, sequence: sequence)
     sum.collect { thread, lane in
       let part = parts.all[thread]
       let gradient = part.gradient
-      part.execution.forward(parameters: parameters.base, training: true)
-      part.execution.backward(
-        units: (0..<part.rows).map { $0..<$0 + 1 },
-        into: UnsafeMutableBufferPointer(start: gradient.base, count: gradient.count)
-      ) { _ in lane.add(gradient) }
+      for (execution, x, rows) in part.passes {
+        Self.fill(execution, x, rows, work.inputs, work.sequence)
+        execution.forward(parameters: parameters.base, training: true)
+        execution.backward(
+          units: (0..<rows.count).map { $0..<$0 + 1 },
+          into: UnsafeMutableBufferPointer(start: gradient.base, count: gradient.count)
+        ) { _ in lane.add(gradient) }
+      }
     }
-    optimiser.step(parameters, try sum.release(contributions: batch, &steps), rate: 1e-6)
   }
+
+  /// The second: noise.
+  func release() throws {
+    _ = try steps.nextBatch()
+    noisy = try sum.release(contributions: batch, &steps)
+  }
+
+  /// The third.
+  func update() { if let noisy { optimiser.step(parameters, noisy, rate: 1e-6) } }
 }

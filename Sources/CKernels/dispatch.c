@@ -110,6 +110,15 @@ void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void
   CALL(few_rows, rows, inner, columns, x, w, y, adds);
 }
 
+ptrdiff_t ck_sum_products_scratch(int type, ptrdiff_t steps, ptrdiff_t height, ptrdiff_t width) {
+  return COUNT(sum_products_scratch, steps, height, width);
+}
+
+void ck_sum_products(int type, ptrdiff_t steps, ptrdiff_t height, ptrdiff_t width, const void *a, ptrdiff_t a_step,
+                     const void *b, ptrdiff_t b_step, void *c, void *sums, void *scratch) {
+  CALL(sum_products, steps, height, width, a, a_step, b, b_step, c, sums, scratch);
+}
+
 void ck_add_rounded(int type, size_t n, double scale, const void *in, int64_t *inout) {
   CALL(add_rounded, n, scale, in, inout);
 }

@@ -38,12 +38,10 @@ void ck_s4d_kernel(int type, const struct ck_s4d *s, const void *log_dt, const v
   CALL(s4d_kernel, s, log_dt, log_re, im, c, skip, kernel, tape);
 }
 
-void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re,
-                            const void *im, const void *c, const void *tape, const void *dkernel,
+void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *tape, const void *dkernel,
                             void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip,
                             void *scratch) {
-  CALL(s4d_kernel_gradient, s, log_dt, log_re, im, c, tape, dkernel, d_log_dt, d_log_re, d_im, d_c, d_skip,
-       scratch);
+  CALL(s4d_kernel_gradient, s, tape, dkernel, d_log_dt, d_log_re, d_im, d_c, d_skip, scratch);
 }
 
 void ck_s4d_pack(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,

@@ -18,8 +18,7 @@
     (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
      REAL *)) \
   X(REAL, void, s4d_kernel_gradient, \
-    (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
-     const REAL *, REAL *, REAL *, REAL *, REAL *, REAL *, REAL *)) \
+    (const struct ck_s4d *, const REAL *, const REAL *, REAL *, REAL *, REAL *, REAL *, REAL *, REAL *)) \
   X(REAL, void, s4d_pack, \
     (const struct ck_s4d *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, s4d_step, \

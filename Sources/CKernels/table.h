@@ -40,6 +40,9 @@
     (size_t, size_t, size_t, int, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, int, \
      REAL *)) \
   X(REAL, void, few_rows, (size_t, size_t, size_t, const REAL *, const REAL *, REAL *, int)) \
+  X(REAL, ptrdiff_t, sum_products_scratch, (ptrdiff_t, ptrdiff_t, ptrdiff_t)) \
+  X(REAL, void, sum_products, \
+    (ptrdiff_t, ptrdiff_t, ptrdiff_t, const REAL *, ptrdiff_t, const REAL *, ptrdiff_t, REAL *, REAL *, REAL *)) \
   X(REAL, double, sum_of_squares, (size_t, const REAL *)) \
   X(REAL, void, add_rounded, (size_t, double, const REAL *, int64_t *)) \
   X(REAL, void, optimise, \

@@ -87,6 +87,12 @@ void ck_normalise_gradient(int type, size_t rows, size_t width, size_t groups, i
 void ck_few_rows(int type, size_t rows, size_t inner, size_t columns, const void *x, const void *w, void *y,
                  int adds);
 
+// c [height][width] += the sum over `steps` rows, that lie a_step and b_step apart, of a [height] times b [width];
+// sums [width], if not NULL, += that of b. scratch as counted.
+ptrdiff_t ck_sum_products_scratch(int type, ptrdiff_t steps, ptrdiff_t height, ptrdiff_t width);
+void ck_sum_products(int type, ptrdiff_t steps, ptrdiff_t height, ptrdiff_t width, const void *a, ptrdiff_t a_step,
+                     const void *b, ptrdiff_t b_step, void *c, void *sums, void *scratch);
+
 // Reductions, in double.
 
 // inout += scale * in, each product rounded to the nearest integer; they are below 2^51.

@@ -58,9 +58,8 @@ ptrdiff_t ck_s4d_scratch(int type, const struct ck_s4d *s);
 void ck_s4d_kernel(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,
                    const void *c, const void *skip, void *kernel, void *tape);
 // Gradients of the parameters, added; d_skip may be NULL.
-void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re,
-                            const void *im, const void *c, const void *tape, const void *dkernel,
-                            void *d_log_dt, void *d_log_re, void *d_im, void *d_c, void *d_skip, void *scratch);
+void ck_s4d_kernel_gradient(int type, const struct ck_s4d *s, const void *tape, const void *dkernel, void *d_log_dt,
+                            void *d_log_re, void *d_im, void *d_c, void *d_skip, void *scratch);
 // Single steps. constants: [modes][6][padded width], state: [batch][modes][2][padded width], where the width is
 // padded as by ck_padded. `state` and `next` may be the same.
 void ck_s4d_pack(int type, const struct ck_s4d *s, const void *log_dt, const void *log_re, const void *im,

@@ -66,6 +66,7 @@ extension Execution {
   ///   - gradient: as long as the parameters; overwritten for each unit.
   ///   - body: called when the gradient of a unit, by its number, is there.
   /// - Precondition: the plan was made for units.
+  @specialized(where Element == Float)
   public func backward(
     units: [Range<Int>], scale: Element = 1, into gradient: UnsafeMutableBufferPointer<Element>,
     _ body: (Int) throws -> Void

@@ -137,6 +137,21 @@ extension Real {
     ck_few_rows(kernelType, rows, inner, columns, x, w, y, adds ? 1 : 0)
   }
 
+  /// Scratch numbers of ``sumProducts(steps:height:width:_:aStep:_:bStep:to:sums:scratch:)``.
+  static func sumProductsScratch(steps: Int, height: Int, width: Int) -> Int {
+    ck_sum_products_scratch(kernelType, steps, height, width)
+  }
+
+  /// `c += aᵀ b` and `sums += 1ᵀ b` over `steps` rows that lie `aStep` and `bStep` numbers apart: `a`
+  /// [steps, height], `b` [steps, width].
+  static func sumProducts(
+    steps: Int, height: Int, width: Int, _ a: UnsafePointer<Self>, aStep: Int,
+    _ b: UnsafePointer<Self>, bStep: Int, to c: UnsafeMutablePointer<Self>,
+    sums: UnsafeMutablePointer<Self>?, scratch: UnsafeMutablePointer<Self>
+  ) {
+    ck_sum_products(kernelType, steps, height, width, a, aStep, b, bStep, c, sums, scratch)
+  }
+
   // MARK: Reductions
 
   public static func sumOfSquares(_ count: Int, _ source: UnsafePointer<Self>) -> Double {

@@ -40,6 +40,54 @@ struct Linear<Element: Real>: Operation {
       Element.addColumnSums(rows: rows, width: columns, dy, to: db.cleared(columns))
     }
   }
+
+  // MARK: Gradients of units
+
+  func unitForm(_ operands: UnitOperands) -> UnitForm? {
+    // Rows of the batch are one or more whole rows of the product, in the same order.
+    guard let x = operands.inputs[0], let y = operands.outputs[0], x.outer == y.outer,
+      x.inner % inner == 0, y.inner == x.inner / inner * columns,
+      operands.inputs[1...].allSatisfy({ $0 == nil })
+    else { return nil }
+    var form = UnitForm(inputs: [0])
+    form.scratchCount = Element.sumProductsScratch(
+      steps: rows, height: inner, width: columns)
+    return form
+  }
+
+  @specialized(where Element == Float)
+  func addUnitGradient(_ unit: UnitRows, _ context: OperationContext<Element>) {
+    guard let dy = context.outputGradient() else { return }
+    let each = unit.layout.inner / columns
+    let own = unit.range.count * each
+    let first = unit.range.lowerBound * each
+    // Rows that lie together, times, and what is between them: whichever are more, in one sum.
+    let (outer, apart) = (unit.layout.outer, unit.rows * each)
+    let together = own >= outer
+    for part in 0..<(together ? outer : own) {
+      let start = together ? part * apart + first : first + part
+      add(
+        context, dy, start, steps: together ? own : outer, step: together ? 1 : apart)
+    }
+  }
+
+  /// Adds what `steps` rows from `start` on give.
+  private func add(
+    _ context: OperationContext<Element>, _ dy: UnsafePointer<Element>, _ start: Int, steps: Int,
+    step: Int
+  ) {
+    let (x, dy) = (context.input(0) + start * inner, dy + start * columns)
+    let db = hasBias ? context.inputGradient(2) : nil
+    guard let dw = context.inputGradient(1) else {
+      for row in 0..<steps {
+        db.map { Element.add(columns, dy + row * step * columns, to: $0.base) }
+      }
+      return
+    }
+    Element.sumProducts(
+      steps: steps, height: inner, width: columns, x, aStep: step * inner, dy,
+      bStep: step * columns, to: dw.base, sums: db?.base, scratch: context.scratch)
+  }
 }
 
 /// A matrix product for each of `batch` pairs: `a` `[batch, M, K]`, `b` `[batch, K, N]`, either of them

@@ -72,6 +72,7 @@ struct RecurrentSequence<Element: Real>: Operation {
     return form
   }
 
+  @specialized(where Element == Float)
   func addUnitGradient(_ unit: UnitRows, _ context: OperationContext<Element>) {
     var (kernel, pass) = (kernel, pass(context))
     var gradients = weightGradients(context)!

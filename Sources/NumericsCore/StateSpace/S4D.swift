@@ -45,7 +45,7 @@ public struct S4DWeights<Element: Real> {
 /// The kernel of the convolution that a diagonal state space is: `[T, D]` from the weights.
 ///
 /// `4 N T D` operations forward and twice that backward, in the time of as many multiplications: see
-/// `state_space.inc`. The tape holds about `4 sqrt(T) N D` numbers.
+/// `s4d_kernel.inc`. The tape holds about `6 sqrt(T) N D` numbers.
 struct S4DKernel<Element: Real>: Operation {
   private let layer: ck_s4d
   private let hasSkip: Bool
@@ -59,7 +59,8 @@ struct S4DKernel<Element: Real>: Operation {
   var outputs: [Shape] { [[layer.steps, layer.width]] }
   var tapeCount: Int { withUnsafePointer(to: layer) { ck_s4d_tape(Element.kernelType, $0) } }
   var scratchCount: Int { withUnsafePointer(to: layer) { ck_s4d_scratch(Element.kernelType, $0) } }
-  func backwardReads(input: Int) -> Bool { input < 4 }
+  // The tape has all that the gradient needs of the weights.
+  func backwardReads(input: Int) -> Bool { false }
   var backwardRepeats: Bool { true }
 
   func forward(_ context: OperationContext<Element>) {
@@ -70,6 +71,7 @@ struct S4DKernel<Element: Real>: Operation {
     }
   }
 
+  @specialized(where Element == Float)
   func backward(_ context: OperationContext<Element>) {
     guard let dKernel = context.outputGradient() else { return }
     let (width, modes) = (layer.width, layer.modes)
@@ -81,8 +83,7 @@ struct S4DKernel<Element: Real>: Operation {
     let dSkip = hasSkip ? context.inputGradient(4)?.cleared(width) : nil
     withUnsafePointer(to: layer) {
       ck_s4d_kernel_gradient(
-        Element.kernelType, $0, context.input(0), context.input(1), context.input(2),
-        context.input(3), context.tape, dKernel, dStep, dDecay, dFrequency, dOutput, dSkip,
+        Element.kernelType, $0, context.tape, dKernel, dStep, dDecay, dFrequency, dOutput, dSkip,
         context.scratch)
     }
   }

@@ -115,29 +115,6 @@ public struct PrivateFit: Sendable {
   public let seconds: Double
 }
 
-/// How many units go through the network at a time.
-struct PrivatePass {
-  /// Units of one pass of a thread.
-  let units: Int
-  /// Windows of each.
-  let windows: Int
-
-  /// Windows of a unit from which on it is a batch of its own, whose gradient is that of a plain pass: so many rows
-  /// fill the register tiles of the kernels, in less memory. Where the times cross was not measured.
-  static let ownPass = 16
-
-  init(
-    _ network: ForecastNetwork<Float>, _ training: TrainingConfiguration,
-    _ privacy: PrivacyConfiguration, threads: Int
-  ) {
-    windows = privacy.windowsPerSeries
-    let together = max(1, training.batch / threads / windows)
-    units =
-      windows < Self.ownPass && !training.recompute && together > 1 && network.separatesUnits
-      ? together : 1
-  }
-}
-
 /// One private training.
 final class PrivateRun {
   private let configuration: TrainingConfiguration

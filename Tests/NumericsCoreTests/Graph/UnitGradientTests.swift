@@ -41,18 +41,18 @@ struct UnitGradientTests {
   }
 
   private static func cell(
-    _ kind: RecurrentCell.Kind, _ width: Int, steps: Int = 7, heads: Int = 1, masked: Bool = false,
-    starts: Bool = false, reverse: Bool = false
+    _ kind: RecurrentCell.Kind, _ width: Int, inputs: Int = 3, steps: Int = 7, heads: Int = 1,
+    masked: Bool = false, starts: Bool = false, reverse: Bool = false
   ) -> Case {
-    let cell = RecurrentCell(kind, inputs: 3, width: width, heads: heads)
+    let cell = RecurrentCell(kind, inputs: inputs, width: width, heads: heads)
     let parameters =
-      [cell.inputShape.axes, cell.recurrentShape.axes, cell.biasShape.axes, [3, width]]
+      [cell.inputShape.axes, cell.recurrentShape.axes, cell.biasShape.axes, [inputs, width]]
       + (cell.hasCandidateBias ? [[width]] : [])
     let what =
       "\(masked ? ", ragged" : "")\(starts ? ", from a state" : "")\(reverse ? ", reverse" : "")"
     return Case(
-      "\(kind) of \(width) units, \(heads) heads, \(steps) steps\(what)", input: [steps, 1, 3],
-      parameters
+      "\(kind) of \(width) units, \(heads) heads, \(inputs) inputs, \(steps) steps\(what)",
+      input: [steps, 1, inputs], parameters
     ) { x, p in
       let rows = x.shape[1]
       let mask =
@@ -72,9 +72,13 @@ struct UnitGradientTests {
 
   static let recurrent: [Case] =
     RecurrentCell.Kind.allCases.flatMap { kind in
-      [cell(kind, 5), cell(kind, 16), cell(kind, 32, heads: 2), cell(kind, 12, heads: 3)]
+      [
+        cell(kind, 5), cell(kind, 16), cell(kind, 32, heads: 2), cell(kind, 12, heads: 3),
+        cell(kind, 16, inputs: 1), cell(kind, 5, inputs: 1),
+      ]
     } + [
-      cell(.lstm, 16, steps: 300), cell(.gru, 7, steps: 300), cell(.gruResetBefore, 24, steps: 130),
+      cell(.lstm, 16, steps: 300), cell(.gru, 32, inputs: 1, steps: 140), cell(.gru, 7, steps: 300),
+      cell(.gruResetBefore, 24, steps: 130),
       cell(.lstm, 16, masked: true), cell(.gru, 9, masked: true), cell(.slstm, 16, masked: true),
       cell(.lstm, 16, starts: true), cell(.gru, 16, starts: true), cell(.elman, 5, starts: true),
       cell(.lstm, 5, starts: true, reverse: true), cell(.gruResetBefore, 16, reverse: true),
@@ -88,6 +92,16 @@ struct UnitGradientTests {
       },
       Case("product over time, rows first", input: [1, 15], [[3, 4], [4]]) { x, p in
         x.reshaped([x.shape[0], 5, 3]).linear(p[0], bias: p[1])
+      },
+      Case("product over many steps", input: [150, 1, 3], [[3, 21], [21]]) { x, p in
+        x.linear(p[0], bias: p[1])
+      },
+      Case("product over time, rows with several steps", input: [3, 1, 6], [[2, 20], [20]]) {
+        x, p in
+        x.reshaped([3, x.shape[1], 3, 2]).linear(p[0], bias: p[1])
+      },
+      Case("bias of a product with what is no parameter", input: [5, 1, 3], [[4]]) { x, p in
+        x.linear(x.graph.constant((0..<12).map { Double($0) / 7 - 1 }, [3, 4]), bias: p[0])
       },
       Case("product of few numbers", input: [1, 3], [[3, 40], [40]]) { x, p in
         x.linear(p[0], bias: p[1])

@@ -136,6 +136,8 @@ struct S4DTests {
       Box(steps: 7, batch: 1, width: 3, modes: 2, rule: rule),
       Box(steps: 18, batch: 2, width: 17, modes: 3, rule: rule),
       Box(steps: 70, batch: 1, width: 2, modes: 5, rule: rule),
+      // Whole vectors of channels and of modes, and some beyond them.
+      Box(steps: 5, batch: 1, width: 9, modes: 10, rule: rule),
     ]
   }
 
