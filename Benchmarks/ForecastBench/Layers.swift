@@ -48,6 +48,9 @@ struct Layers: ParsableCommand {
     /// GFLOP/s of our register tile and of OpenBLAS, for `peak` only.
     var tile: Double?
     var sgemm: Double?
+    /// GB/s of adding one array to another where neither fits the caches, for `peak` only: two are read and one is
+    /// written.
+    var memory: Double?
   }
 
   func run() throws {
@@ -65,7 +68,8 @@ struct Layers: ParsableCommand {
     let seconds = request.seconds ?? 1
     if request.mode == "peak" {
       return Answer(
-        tile: Peak.tile(threads, seconds / 2), sgemm: Peak.sgemm(threads, seconds / 2))
+        tile: Peak.tile(threads, seconds / 3), sgemm: Peak.sgemm(threads, seconds / 3),
+        memory: Peak.memory(threads, seconds / 3))
     }
     if request.mode == "tirex" {
       let measurement = TiRexMeasurement(
@@ -177,6 +181,19 @@ private enum Peak {
       }
     }
     return 2 * Double(n * n * n) * Double(threads) / milliseconds / 1e6
+  }
+
+  /// GB/s beyond the caches.
+  static func memory(_ threads: Int, _ seconds: Double) -> Double {
+    let count = 1 << 25
+    let work = Works(threads, 2 * count)
+    let milliseconds = bestMilliseconds(seconds) {
+      parallel(count: threads) {
+        let base = work.all[$0].base
+        Float.add(count, base, to: base + count)
+      }
+    }
+    return Double(3 * count * 4 * threads) / milliseconds / 1e6
   }
 
   private struct Works: @unchecked Sendable {  // each thread uses its own

@@ -79,7 +79,7 @@ struct SegmentationTests {
 
   @Test(
     "segments change neither results nor gradients, kept or computed again",
-    arguments: ["slstm", "mlstm", "xlstm", "mamba", "mamba2", "deltanet"])
+    arguments: ["slstm", "mlstm", "xlstm", "mamba", "mamba2", "deltanet", "s5"])
   func segments(kind: String) throws {
     let whole = try Self.run(kind, .whole)
     let segments = try Self.run(kind, .segments)
@@ -90,7 +90,7 @@ struct SegmentationTests {
     #expect(recomputed.bytes * 3 < whole.bytes * 2, "\(recomputed.bytes) of \(whole.bytes)")
   }
 
-  @Test("so do segments of irregular observations", arguments: ["mamba", "mamba2"])
+  @Test("so do segments of irregular observations", arguments: ["mamba", "mamba2", "s5"])
   func gaps(kind: String) throws {
     Self.expectEqual(
       try Self.run(kind, .segments, gaps: true), try Self.run(kind, .whole, gaps: true))

@@ -178,7 +178,7 @@ extension Graph {
   private static var segmentUnit: Int { 64 }
 
   /// Appends a part over sequences `[T, B, ...]` that reads no later step: in segments of time where the whole would
-  /// take much more memory than ``segmentBytes``, else as it is.
+  /// take more than four times ``segmentBytes``, else as it is.
   ///
   /// Results are those of the whole sequence, up to rounding; a dropout draws other numbers.
   ///
@@ -216,6 +216,8 @@ extension Graph {
       )
     }
     let bytes = make(unit).0.plan.peakBytes
+    // Shorter sequences share the last level of cache with other cores' without much harm.
+    guard bytes * T / unit > 4 * segmentBytes else { return whole() }
     let most = unit * max(1, segmentBytes / bytes)
     // Segments of about one length.
     let length = (T / max(1, (T + most / 2) / most) + unit - 1) / unit * unit
