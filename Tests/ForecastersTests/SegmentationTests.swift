@@ -35,11 +35,12 @@ struct SegmentationTests {
     return (backbone, layout)
   }
 
-  /// 170 steps in the smallest segments there are, of 64, 64 and 42 steps, or whole.
+  /// 170 steps in the smallest segments there are, of 64, 64 and 42 steps, or whole; ten rows all together, or by
+  /// five or two.
   private static func run(
     _ kind: String, _ way: Way, gaps: Bool = false, dropout: Double = 0
   ) throws -> Run {
-    let (T, B, F) = (170, 2, 3)
+    let (T, B, F) = (170, 10, 3)
     let (backbone, layout) = try backbone(kind, dropout: dropout)
     let parameters = Buffer<Double>(layout.count)
     var stream = RandomStream(seed: 5, purpose: "initialisation")

@@ -67,6 +67,8 @@ struct MLSTMBlock<Element: Real>: ResidualBlock {
       down, deviation: 2 / (Double(place.count) * Double(width).squareRoot()), using: &stream)
   }
 
+  var rowsTogether: Int { 4 }
+
   func apply(to x: Tensor<Element>, _ carried: CarriedStates<Element>) -> Tensor<Element> {
     let graph = x.graph
     let u = x.layerNormalised(gain: graph.parameter(norm))

@@ -63,6 +63,9 @@ struct SLSTMBlock<Element: Real>: ResidualBlock {
       down, deviation: 2 / (Double(place.count) * Double(width).squareRoot()), using: &stream)
   }
 
+  /// Rows share what the recurrent product reads at every step.
+  var rowsTogether: Int { 8 }
+
   func apply(to x: Tensor<Element>, _ carried: CarriedStates<Element>) -> Tensor<Element> {
     let graph = x.graph
     let u = x.layerNormalised(gain: graph.parameter(norm))

@@ -70,7 +70,8 @@ public struct XLSTM<Element: Real>: Backbone {
     let graph = inputs.graph
     var x = inputs.linear(graph.parameter(inputWeight), bias: graph.parameter(inputBias))
     for block in blocks {
-      x = graph.segmented([x], recomputes: recomputes) { _, copies, carried in
+      x = graph.segmented([x], rows: block.rowsTogether, recomputes: recomputes) {
+        _, copies, carried in
         block.apply(to: copies[0], carried)
       }
     }
@@ -123,6 +124,9 @@ public struct XLSTM<Element: Real>: Backbone {
 /// A block that adds to its input; it knows where its parameters lie, as a ``Backbone`` does.
 protocol ResidualBlock<Element>: Sendable {
   associatedtype Element: Real
+
+  /// The most rows to compute together where not all are.
+  var rowsTogether: Int { get }
 
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
   /// `[T, B, D]` to `[T, B, D]`: a whole sequence, or a segment with its states.
