@@ -53,14 +53,16 @@ struct DiagonalScan<Element: Real>: Operation {
       let dDecay = context.inputGradient(2)?.cleared(layer.modes),
       let dFrequency = context.inputGradient(3)?.cleared(layer.modes)
     else { preconditionFailure("the weights of a state space are differentiated together") }
-    let dInitial = context.scratch + scratchCount - stateCount
+    let dInitial: UnsafeMutablePointer<Element>? =
+      hasState ? context.scratch + scratchCount - stateCount : nil
+    let initialState = state(context)
     withUnsafePointer(to: layer) {
       ck_modes_backward(
         Element.kernelType, $0, context.tape, hasGaps ? context.input(4) : nil, context.input(0),
-        state(context), context.output(), dy, du?.base, du?.adds ?? false ? 1 : 0, dStep, dDecay,
-        dFrequency, hasState ? dInitial : nil, context.scratch)
+        initialState, context.output(), dy, du?.base, du?.adds ?? false ? 1 : 0, dStep, dDecay,
+        dFrequency, dInitial, context.scratch)
     }
-    if hasState, let wanted = context.inputGradient(initial) {
+    if let dInitial, let wanted = context.inputGradient(initial) {
       Element.scale(stateCount, 1, dInitial, wanted.base, adds: wanted.adds)
     }
   }
