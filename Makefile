@@ -63,6 +63,7 @@ demo: build ## from nothing to forecasts in SQL, on the data in jobs/demo
 bench: build ## run the benchmarks
 	@Benchmarks/layers
 	@Benchmarks/blocks
+	@Benchmarks/lengths
 	@Benchmarks/networks
 	@Benchmarks/tirex
 	@.build/release/forecast-bench private-steps

@@ -30,11 +30,14 @@ final class BackboneMeasurement {
     let all: [Part]
   }
 
+  /// - Parameters:
+  ///   - recompute: whether training keeps less and computes it again.
+  ///   - segmentBytes: of a segment of a long sequence; 0 leaves it whole.
   /// - Precondition: the kind is that of a valid encoder, causal but for `window`, and there are at least as many
   ///   sequences as threads.
   init(
     _ configuration: ForecasterConfiguration, mode: Mode, batch: Int, length: Int, inputs: Int,
-    threads: Int
+    threads: Int, recompute: Bool = false, segmentBytes: Int = Graph<Float>.cachedSegmentBytes
   ) {
     precondition(batch >= threads || mode == .stream)
     self.mode = mode
@@ -53,9 +56,12 @@ final class BackboneMeasurement {
     parts = Parts(
       all: (0..<(mode == .stream ? 0 : threads)).map { thread in
         let rows = batch * (thread + 1) / threads - batch * thread / threads
-        let graph = Graph<Float>()
+        let graph = Graph<Float>(segmentBytes: segmentBytes > 0 ? segmentBytes : nil)
         let input = graph.input([length, rows, inputs])
-        let outputs = mode == .window ? encoder.encode(input) : backbone!.apply(to: input).all
+        let outputs =
+          mode == .window
+          ? (recompute ? encoder.encodeRecomputed(input) : encoder.encode(input))
+          : (recompute ? backbone!.applyRecomputed(to: input) : backbone!.apply(to: input)).all
         let loss = outputs.map(.square).mean()
         graph.keep(loss)
         graph.keep(outputs)

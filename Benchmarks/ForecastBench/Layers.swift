@@ -29,11 +29,15 @@ struct Layers: ParsableCommand {
     let threads: Int?
     /// Wall-clock seconds to measure for; the best call counts.
     let seconds: Double?
+    /// Whether training keeps less and computes it again.
+    let recompute: Bool?
+    /// Kilobytes of a segment of a long sequence; 0 leaves it whole.
+    let segment: Int?
   }
 
   struct Answer: Encodable {
     var milliseconds = 0.0
-    /// Processor time of one call, for `tirex` only.
+    /// Processor time of one call, user and system, of all threads.
     var cpuMilliseconds: Double?
     /// Of one call: matrix products only.
     var gigaflop = 0.0
@@ -44,6 +48,9 @@ struct Layers: ParsableCommand {
     /// GFLOP/s of our register tile and of OpenBLAS, for `peak` only.
     var tile: Double?
     var sgemm: Double?
+    /// GB/s of adding one array to another where neither fits the caches, for `peak` only: two are read and one is
+    /// written.
+    var memory: Double?
   }
 
   func run() throws {
@@ -61,20 +68,15 @@ struct Layers: ParsableCommand {
     let seconds = request.seconds ?? 1
     if request.mode == "peak" {
       return Answer(
-        tile: Peak.tile(threads, seconds / 2), sgemm: Peak.sgemm(threads, seconds / 2))
+        tile: Peak.tile(threads, seconds / 3), sgemm: Peak.sgemm(threads, seconds / 3),
+        memory: Peak.memory(threads, seconds / 3))
     }
     if request.mode == "tirex" {
       let measurement = TiRexMeasurement(
         batch: request.batch ?? 1, length: request.length ?? TiRexMeasurement.contextLength,
         horizon: request.horizon ?? TiRexMeasurement.size.patch, threads: threads)
       var answer = Answer(gigaflop: measurement.gigaflop)
-      answer.milliseconds = bestMilliseconds(seconds) {
-        let before = clock()
-        measurement.run()
-        // POSIX counts microseconds.
-        let spent = Double(clock() - before) / 1e3
-        answer.cpuMilliseconds = min(answer.cpuMilliseconds ?? .infinity, spent)
-      }
+      (answer.milliseconds, answer.cpuMilliseconds) = bestTimes(seconds) { measurement.run() }
       return answer
     }
     guard let mode = BackboneMeasurement.Mode(rawValue: request.mode),
@@ -90,11 +92,13 @@ struct Layers: ParsableCommand {
     let measurement = BackboneMeasurement(
       ForecasterConfiguration(
         kind: kind, hidden: width, layers: layers, contextLength: max(length, 2), horizon: 1),
-      mode: mode, batch: batch, length: length, inputs: inputs, threads: min(threads, batch))
+      mode: mode, batch: batch, length: length, inputs: inputs, threads: min(threads, batch),
+      recompute: request.recompute ?? false,
+      segmentBytes: request.segment.map { $0 * 1024 } ?? Graph<Float>.cachedSegmentBytes)
     var answer = Answer()
-    let milliseconds = bestMilliseconds(seconds) { measurement.run() }
-    answer.milliseconds =
-      mode == .stream ? milliseconds / Double(BackboneMeasurement.streamedSteps) : milliseconds
+    let times = bestTimes(seconds) { measurement.run() }
+    let calls = mode == .stream ? Double(BackboneMeasurement.streamedSteps) : 1
+    (answer.milliseconds, answer.cpuMilliseconds) = (times.wall / calls, times.processor / calls)
     answer.plannedMB = Double(measurement.plannedBytes) / 1e6
     answer.grownMB = max(0, Memory.peak - before)
     if mode != .stream, let kind = RecurrentCell.Kind(rawValue: kind) {
@@ -133,6 +137,20 @@ private func bestMilliseconds(_ seconds: Double, _ body: () -> Void) -> Double {
   return best
 }
 
+/// The least wall-clock and processor milliseconds of a body that is called again and again.
+private func bestTimes(
+  _ seconds: Double, _ body: () -> Void
+) -> (wall: Double, processor: Double) {
+  var processor = Double.infinity
+  let wall = bestMilliseconds(seconds) {
+    let before = clock()
+    body()
+    // POSIX counts microseconds.
+    processor = min(processor, Double(clock() - before) / 1e3)
+  }
+  return (wall, processor)
+}
+
 /// What the machine can do at most, in single precision.
 private enum Peak {
   /// GFLOP/s of our register tile on operands in the L1 cache.
@@ -163,6 +181,19 @@ private enum Peak {
       }
     }
     return 2 * Double(n * n * n) * Double(threads) / milliseconds / 1e6
+  }
+
+  /// GB/s beyond the caches.
+  static func memory(_ threads: Int, _ seconds: Double) -> Double {
+    let count = 1 << 25
+    let work = Works(threads, 2 * count)
+    let milliseconds = bestMilliseconds(seconds) {
+      parallel(count: threads) {
+        let base = work.all[$0].base
+        Float.add(count, base, to: base + count)
+      }
+    }
+    return Double(3 * count * 4 * threads) / milliseconds / 1e6
   }
 
   private struct Works: @unchecked Sendable {  // each thread uses its own

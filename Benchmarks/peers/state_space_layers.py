@@ -132,15 +132,17 @@ class Mamba2Block(torch.nn.Module):
 
 
 def best_milliseconds(seconds, body):
+    """The least wall-clock and processor time of a call."""
     body()
     body()
-    best = float("inf")
+    best = cpu = float("inf")
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        began = time.perf_counter()
+    while True:
+        began, spent = time.perf_counter(), time.process_time()
         body()
-        best = min(best, time.perf_counter() - began)
-    return best * 1e3
+        best, cpu = min(best, time.perf_counter() - began), min(cpu, time.process_time() - spent)
+        if time.perf_counter() >= end:
+            return best * 1e3, cpu * 1e3
 
 
 def model_of(request):
@@ -197,10 +199,10 @@ def answer(request):
     model = model_of(request)
     if request["mode"] == "stream":
         with torch.no_grad():
-            milliseconds = best_milliseconds(request["seconds"], stream(request, model.eval())) / 20
+            times = [time / 20 for time in best_milliseconds(request["seconds"], stream(request, model.eval()))]
     else:
-        milliseconds = best_milliseconds(request["seconds"], sequence(request, model))
-    return {"milliseconds": milliseconds, "version": torch.__version__}
+        times = best_milliseconds(request["seconds"], sequence(request, model))
+    return {"milliseconds": times[0], "cpuMilliseconds": times[1], "version": torch.__version__}
 
 
 for line in sys.stdin:

@@ -152,9 +152,10 @@ void ck_modes_forward(int type, const struct ck_modes *s, const void *constants,
 }
 
 void ck_modes_backward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
-                       const void *u, const void *y, const void *dy, void *du, int adds, void *d_log_dt,
-                       void *d_log_re, void *d_im, void *scratch) {
-  CALL(modes_backward, s, constants, gaps, u, y, dy, du, adds, d_log_dt, d_log_re, d_im, scratch);
+                       const void *u, const void *initial, const void *y, const void *dy, void *du, int adds,
+                       void *d_log_dt, void *d_log_re, void *d_im, void *dinitial, void *scratch) {
+  CALL(modes_backward, s, constants, gaps, u, initial, y, dy, du, adds, d_log_dt, d_log_re, d_im, dinitial,
+       scratch);
 }
 
 void ck_fourier_order(ptrdiff_t size, int32_t *order) {

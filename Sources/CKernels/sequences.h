@@ -63,8 +63,8 @@
   X(REAL, void, modes_forward, \
     (const struct ck_modes *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *)) \
   X(REAL, void, modes_backward, \
-    (const struct ck_modes *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, REAL *, \
-     int, REAL *, REAL *, REAL *, REAL *)) \
+    (const struct ck_modes *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, const REAL *, \
+     REAL *, int, REAL *, REAL *, REAL *, REAL *, REAL *)) \
   X(REAL, ptrdiff_t, real_scratch, (ptrdiff_t)) \
   X(REAL, void, real_forward, \
     (ptrdiff_t, const REAL *, const int32_t *, ptrdiff_t, const REAL *, REAL, REAL, REAL *, REAL *, int, \

@@ -142,9 +142,9 @@ ptrdiff_t ck_modes_scratch(int type, const struct ck_modes *s);
 // initial: [batch][2][modes], or NULL for zero.
 void ck_modes_forward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
                       const void *u, const void *initial, void *y);
-// From the zero state. du may be NULL; it is added to if `adds`. Gradients of the parameters are added.
+// du may be NULL; it is added to if `adds`. Gradients of the parameters are added. dinitial is written, or NULL.
 void ck_modes_backward(int type, const struct ck_modes *s, const void *constants, const void *gaps,
-                       const void *u, const void *y, const void *dy, void *du, int adds, void *d_log_dt,
-                       void *d_log_re, void *d_im, void *scratch);
+                       const void *u, const void *initial, const void *y, const void *dy, void *du, int adds,
+                       void *d_log_dt, void *d_log_re, void *d_im, void *dinitial, void *scratch);
 
 #endif

@@ -52,9 +52,14 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     let loss: Tensor<Element>
     private let graph: Graph<Element>
 
-    init(_ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool) {
+    /// - Parameter isSegmented: whether long windows may be computed by segments, which hides rows from a plan for
+    ///   units.
+    init(
+      _ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool,
+      isSegmented: Bool = true
+    ) {
       let c = network.configuration
-      graph = Graph<Element>()
+      graph = Graph<Element>(segmentBytes: isSegmented ? Graph<Element>.cachedSegmentBytes : nil)
       inputs = graph.input([c.contextLength, count, c.featureCount])
       candidates = graph.input([count, c.horizon, c.skipCount])
       targets = graph.input([count, c.horizon])
@@ -95,7 +100,9 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     ) {
       let count = key.count
       let training = key.purpose != .prediction
-      let model = Model(network, count: count, training: training, recompute: recompute)
+      let model = Model(
+        network, count: count, training: training, recompute: recompute,
+        isSegmented: key.purpose != .units)
       (quantiles, loss) = (model.quantiles, model.loss)
       if key.purpose == .units {
         guard let plan = network.unitPlan(model, count: count) else {
@@ -119,13 +126,15 @@ public struct ForecastNetwork<Element: Real>: Sendable {
 
   private func unitPlan(_ model: Model, count: Int) -> Plan<Element>? {
     model.plan(
-      rows: count, single: Model(self, count: 1, training: true, recompute: false))
+      rows: count,
+      single: Model(self, count: 1, training: true, recompute: false, isSegmented: false))
   }
 
   /// Whether gradients of several units can be computed in one pass (``unitGradients(parameters:_:seed:run:_:)``);
   /// if not, units have to come one by one.
   public var separatesUnits: Bool {
-    unitPlan(Model(self, count: 2, training: true, recompute: false), count: 2) != nil
+    unitPlan(
+      Model(self, count: 2, training: true, recompute: false, isSegmented: false), count: 2) != nil
   }
 
   /// Bytes of ``unitGradients(parameters:_:seed:run:_:)`` for `units` of `windows` each, as
@@ -133,7 +142,7 @@ public struct ForecastNetwork<Element: Real>: Sendable {
   public func unitBytes(_ units: Int, windows: Int = 1) -> Int {
     let count = units * windows
     guard units > 1 else { return trainingBytes(count) }
-    let model = Model(self, count: count, training: true, recompute: false)
+    let model = Model(self, count: count, training: true, recompute: false, isSegmented: false)
     return unitPlan(model, count: count)?.peakBytes ?? 0
   }
 

@@ -10,8 +10,8 @@ public final class Execution<Element: Real> {
   let steps: [PlannedStep]
   private var parameters: UnsafeMutablePointer<Element>?
   private var gradientOfParameters: UnsafeMutablePointer<Element>?
-  /// Executions of the parts that are recomputed, by step.
-  private(set) var nested: [Execution?]
+  /// Executions of the operations' own plans, by step.
+  private(set) var nested: [[Execution]]
   /// Runs what is done for each unit, in the memory of this one.
   let unitExecution: Execution?
   private(set) var isTraining = false
@@ -61,10 +61,8 @@ public final class Execution<Element: Real> {
 
   private static func nested(
     in plan: Plan<Element>, _ base: UnsafeMutablePointer<Element>
-  ) -> [Execution?] {
-    plan.operations.map { operation in
-      (operation as? Recomputed<Element>).map { Execution(borrowing: $0.plan, base) }
-    }
+  ) -> [[Execution]] {
+    plan.operations.map { operation in operation.plans.map { Execution(borrowing: $0, base) } }
   }
 
   /// Writes the constants again, after another execution used the shared arena.
@@ -141,14 +139,18 @@ public final class Execution<Element: Real> {
   }
 
   /// Makes ready to run in `base` as part of step `step` of `outer`.
-  func borrow(_ base: UnsafeMutablePointer<Element>, from outer: Execution, step: Int) {
+  func borrow(
+    _ base: UnsafeMutablePointer<Element>, from outer: Execution, step: Int, part: Int = 0
+  ) {
     memory = .lent(base)
     self.base = base
     writeConstants()
     parameters = outer.parameters
     gradientOfParameters = outer.gradientOfParameters
     // Another part of the same shape draws other numbers; the same part draws them again.
-    seed = outer.seed &+ UInt64(step + 1) &* 0x9E37_79B9_7F4A_7C15
+    seed =
+      outer.seed &+ UInt64(step + 1) &* 0x9E37_79B9_7F4A_7C15
+      &+ UInt64(part) &* 0xD1B5_4A32_D192_ED03
     (isTraining, run) = (outer.isTraining, outer.run)
   }
 

@@ -33,7 +33,14 @@ public final class Graph<Element: Real> {
     let outputs: [Int]
   }
 
-  public init() {}
+  /// Bytes that the memory of a segment may take (``segmented(_:recomputes:_:)``); nil where sequences are to be left
+  /// whole: gradients of rows are had of those only.
+  public let segmentBytes: Int?
+
+  /// What the caches of one core hold without harm to the other cores.
+  public static var cachedSegmentBytes: Int { 4 << 20 }
+
+  public init(segmentBytes: Int? = nil) { self.segmentBytes = segmentBytes }
 
   /// A trained tensor; its numbers are those at its offset in the parameters of a run.
   public func parameter(_ tensor: ParameterLayout.Tensor) -> Tensor<Element> {
@@ -130,8 +137,12 @@ public protocol Operation<Element>: Sendable {
   var outputs: [Shape] { get }
   /// Numbers that `forward` leaves for `backward`.
   var tapeCount: Int { get }
+  /// The same where there is no backward pass.
+  var undifferentiatedTapeCount: Int { get }
   /// Numbers that one call of `forward` or `backward` needs for itself.
   var scratchCount: Int { get }
+  /// Of parts that it runs in its scratch memory.
+  var plans: [Plan<Element>] { get }
   /// Inputs whose numbers `backward` reads; memory of the others is free earlier.
   func backwardReads(input: Int) -> Bool
   /// Whether `backward` reads the results.
@@ -152,7 +163,9 @@ public protocol Operation<Element>: Sendable {
 
 extension Operation {
   public var tapeCount: Int { 0 }
+  public var undifferentiatedTapeCount: Int { tapeCount }
   public var scratchCount: Int { 0 }
+  public var plans: [Plan<Element>] { [] }
   public func backwardReads(input: Int) -> Bool { true }
   public var backwardReadsOutputs: Bool { false }
 }
@@ -220,12 +233,19 @@ public struct OperationContext<Element: Real> {
     execution.pointer(execution.steps[step].scratch)
   }
 
-  /// The execution of the part that this step recomputes, made ready in `memory`.
-  func nested(in memory: UnsafeMutablePointer<Element>) -> Execution<Element> {
-    let nested = execution.nested[step]!
-    nested.borrow(memory, from: execution, step: step)
+  /// The execution of one of the plans of this step's operation, made ready in `memory`.
+  ///
+  /// - Parameter part: of those that the plan is run for; each draws random numbers of its own.
+  func nested(
+    _ plan: Int = 0, in memory: UnsafeMutablePointer<Element>, part: Int = 0
+  ) -> Execution<Element> {
+    let nested = execution.nested[step][plan]
+    nested.borrow(memory, from: execution, step: step, part: part)
     return nested
   }
+
+  /// Whether `backward` will be called.
+  var isDifferentiated: Bool { execution.steps[step].runsBackward }
 
   /// Whether this run trains (dropout is active).
   public var isTraining: Bool { execution.isTraining }

@@ -44,6 +44,9 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
   let units: UnitSteps<Element>?
   /// Numbers in the arena.
   public let arenaCount: Int
+  /// Numbers at the beginning of the arena that are in use between forward and backward pass, inputs and constants
+  /// among them: all of it unless something else was asked for.
+  let keptCount: Int
 
   /// Bytes that a run takes beside parameters and their gradient.
   public var peakBytes: Int { arenaCount * MemoryLayout<Element>.stride }
@@ -54,9 +57,11 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     self.init(graph, loss: loss?.id, results: loss.map { [$0.id] } ?? [])
   }
 
-  /// - Parameter results: what is differentiated, by gradients that are given with every run.
-  init(_ graph: Graph<Element>, results: [Tensor<Element>]) {
-    self.init(graph, loss: nil, results: results.map(\.id))
+  /// - Parameters:
+  ///   - results: what is differentiated, by gradients that are given with every run.
+  ///   - keptFirst: whether what is kept for the backward pass lies at the beginning, in ``keptCount`` numbers.
+  init(_ graph: Graph<Element>, results: [Tensor<Element>], keptFirst: Bool = false) {
+    self.init(graph, loss: nil, results: results.map(\.id), keptFirst: keptFirst)
   }
 
   /// A plan whose parameter gradients can be had for groups of rows (``Execution/backward(units:scale:into:_:)``).
@@ -77,11 +82,12 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
     self.operations = operations
     self.steps = steps
     (values, gradients, constants) = ([], [], [])
-    (loss, given, units, arenaCount) = (nil, [], nil, 0)
+    (loss, given, units, arenaCount, keptCount) = (nil, [], nil, 0, 0)
   }
 
   private init(
-    _ graph: Graph<Element>, loss: Int?, results: [Int], units: UnitAnalysis<Element>? = nil
+    _ graph: Graph<Element>, loss: Int?, results: [Int], units: UnitAnalysis<Element>? = nil,
+    keptFirst: Bool = false
   ) {
     var lives = Liveness(graph, results: results)
     units?.extend(&lives, graph)
@@ -110,9 +116,11 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       let backward = 2 * n - 1 - index
       let lastRead =
         units?.keepsTape(index) ?? false ? end : lives.runsBackward[index] ? backward : index
+      let tape =
+        lives.runsBackward[index]
+        ? step.operation.tapeCount : step.operation.undifferentiatedTapeCount
       tapes.append(
-        step.operation.tapeCount > 0 && lives.runsForward[index]
-          ? packer.add(step.operation.tapeCount, index...lastRead) : nil)
+        tape > 0 && lives.runsForward[index] ? packer.add(tape, index...lastRead) : nil)
       // One place for both calls: it must be free at both times.
       scratches.append([])
       if step.operation.scratchCount > 0, lives.runsForward[index] {
@@ -126,8 +134,13 @@ public struct Plan<Element: Real>: @unchecked Sendable {  // it keeps operations
       }
     }
     let requests = (units?.requests() ?? []).map { ($0, packer.add($0.count, $0.life)) }
-    let offsets = packer.pack(alignment: 64 / MemoryLayout<Element>.stride)
+    let alignment = 64 / MemoryLayout<Element>.stride
+    let offsets = packer.pack(alignment: alignment) { life in
+      guard keptFirst else { return 0 }
+      return life.contains(n - 1) && life.contains(n) ? 0 : 1
+    }
     arenaCount = packer.total
+    keptCount = packer.ends[0]
 
     func place(_ id: Int) -> Place {
       let (root, offset) = graph.root(id)
@@ -293,6 +306,8 @@ package struct ArenaPacker {
   private var counts: [Int] = []
   private var lives: [[ClosedRange<Int>]] = []
   package private(set) var total = 0
+  /// Where the areas of rank 0 end, and where all do.
+  private(set) var ends = [0, 0]
 
   package init() {}
 
@@ -306,11 +321,17 @@ package struct ArenaPacker {
   package mutating func also(_ area: Int, _ life: ClosedRange<Int>) { lives[area].append(life) }
 
   /// - Returns: offsets, multiples of `alignment`.
-  package mutating func pack(alignment: Int) -> [Int] {
+  ///
+  /// - Parameter rank: 0 or 1 for an area with this time alone; those of rank 0 are placed before all others.
+  package mutating func pack(
+    alignment: Int, rank: (ClosedRange<Int>) -> Int = { _ in 0 }
+  ) -> [Int] {
     let sizes = counts.map { ($0 + alignment - 1) / alignment * alignment }
+    let ranks = lives.map { $0.count == 1 ? rank($0[0]) : 1 }
     var offsets = [Int](repeating: 0, count: counts.count)
     var placed: [Int] = []
-    for area in sizes.indices.sorted(by: { (sizes[$0], $1) > (sizes[$1], $0) }) {
+    let order = sizes.indices.sorted { (ranks[$0], sizes[$1], $0) < (ranks[$1], sizes[$0], $1) }
+    for area in order {
       let meets = placed.filter { other in
         lives[area].contains { mine in lives[other].contains { mine.overlaps($0) } }
       }.sorted { offsets[$0] < offsets[$1] }
@@ -322,6 +343,7 @@ package struct ArenaPacker {
       offsets[area] = offset
       placed.append(area)
       total = max(total, offset + sizes[area])
+      for rank in ranks[area]..<ends.count { ends[rank] = max(ends[rank], total) }
     }
     return offsets
   }

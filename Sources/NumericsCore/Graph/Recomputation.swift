@@ -18,6 +18,7 @@ struct Recomputed<Element: Real>: Operation {
     outputs = results.map(\.shape)
   }
 
+  var plans: [Plan<Element>] { [plan] }
   var scratchCount: Int { plan.arenaCount }
 
   /// Fills in the inputs and runs the part.
@@ -76,12 +77,7 @@ extension Graph {
       inner.input($0.shape, differentiable: values[$0.id].isDifferentiable)
     }
     let results = part(inner, copies)
-    // The parameters are operands too: that makes the part differentiable where only they are.
-    let parameters = inner.values.compactMap { value -> Tensor<Element>? in
-      guard case .parameter(let offset) = value.source else { return nil }
-      return parameter(value.shape, offset: offset)
-    }
     return apply(
-      Recomputed(inner, inputs: copies, results: results), to: inputs + parameters)
+      Recomputed(inner, inputs: copies, results: results), to: inputs + parameters(of: inner))
   }
 }

@@ -71,7 +71,7 @@ struct UnitAnalysis<Element: Real> {
       }
       let given = step.outputs.filter { lives.touched.contains(roots[$0]) }
       guard !isMixed, given.allSatisfy({ layouts[$0] != nil }),
-        !(step.operation is Recomputed<Element>)
+        step.operation.plans.isEmpty
       else { return nil }
       let operands = UnitOperands(
         rows: rows, inputs: step.inputs.map { layouts[$0] },

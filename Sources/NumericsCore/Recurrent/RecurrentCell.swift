@@ -146,4 +146,12 @@ public struct RecurrentState<Element: Real> {
 
   /// The memory cells that there are.
   var memories: [Tensor<Element>] { [c, n, m].compactMap { $0 } }
+
+  /// `h`, then the memory cells.
+  package var parts: [Tensor<Element>] { [h] + memories }
+
+  package init(parts: [Tensor<Element>]) {
+    func part(_ index: Int) -> Tensor<Element>? { index < parts.count ? parts[index] : nil }
+    self.init(h: parts[0], c: part(1), n: part(2), m: part(3))
+  }
 }

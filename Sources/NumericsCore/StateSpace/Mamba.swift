@@ -57,21 +57,26 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - steppers: for a sequence of length 1 that goes on from their state.
-  ///   - gaps: as in ``selectiveScan(delta:bc:logDecay:skip:gaps:)``.
+  ///   - gaps: as in ``selectiveScan(delta:bc:logDecay:skip:gaps:initial:)``.
+  ///   - carried: the states of a segment.
   public func mamba(
-    _ weights: MambaWeights<Element>, steppers: MambaSteppers<Element>? = nil, gaps: Tensor? = nil
+    _ weights: MambaWeights<Element>, steppers: MambaSteppers<Element>? = nil,
+    gaps: Tensor? = nil, carried: CarriedStates<Element> = .none
   ) -> Tensor {
     let x = linear(weights.input)
     let u =
       steppers.map { x.stepped($0.convolution) }
-      ?? x.shortConvolution(weights.kernel, bias: weights.kernelBias)
+      ?? x.shortConvolution(weights.kernel, bias: weights.kernelBias, carried)
     let delta = u.linear(weights.stepDown).linear(weights.stepUp, bias: weights.stepBias)
     let bc = u.linear(weights.selection)
     let y =
       steppers.map { u.stepped($0.scan, with: [delta, bc]) }
-      ?? u.selectiveScan(
-        delta: delta, bc: bc, logDecay: weights.logDecay, skip: weights.skip, gaps: gaps
-      ).outputs
+      ?? carried.layer([[shape[1], u.shape[2], weights.logDecay.shape.last]]) {
+        let (y, state) = u.selectiveScan(
+          delta: delta, bc: bc, logDecay: weights.logDecay, skip: weights.skip, gaps: gaps,
+          initial: $0?[0])
+        return (y, [state])
+      }
     return y.gated(by: linear(weights.gate), .silu).linear(weights.output)
   }
 }

@@ -3,8 +3,7 @@ import CKernels
 /// The selective state space of Mamba (Gu & Dao 2023, arXiv 2312.00752), fused: see `selective.inc`.
 ///
 /// Inputs: `x` and `delta` `[T, B, E]`, `bc` `[T, B, 2 N]`, `logDecay` `[E, N]`, `skip` `[E]`, and, if they differ, gaps
-/// `[T, B]`. Results: `y` `[T, B, E]`
-/// and the last state `[B, E, N]`.
+/// `[T, B]`, then the initial state `[B, E, N]` if there is one. Results: `y` `[T, B, E]` and the last state.
 ///
 /// For each step, sequence, channel and state one exponential and 5 operations forward, the same again and 13
 /// backward. The states of all steps are never in memory: the tape holds one of 8.
@@ -12,9 +11,11 @@ struct SelectiveScan<Element: Real>: Operation {
   private let scan: ck_selective
   private let vectors: Int
   private let hasGaps: Bool
+  private let hasState: Bool
 
-  init(steps: Int, batch: Int, width: Int, states: Int, hasGaps: Bool) {
+  init(steps: Int, batch: Int, width: Int, states: Int, hasGaps: Bool, hasState: Bool) {
     self.hasGaps = hasGaps
+    self.hasState = hasState
     scan = ck_selective(steps: steps, batch: batch, width: width, states: states)
     vectors = withUnsafePointer(to: scan) { ck_selective_vectors(Element.kernelType, $0) }
   }
@@ -25,9 +26,10 @@ struct SelectiveScan<Element: Real>: Operation {
   var tapeCount: Int { withUnsafePointer(to: scan) { ck_selective_tape(Element.kernelType, $0) } }
   var scratchCount: Int {
     withUnsafePointer(to: scan) { ck_selective_scratch(Element.kernelType, $0) }
-      + scan.batch * vectors
+      + scan.batch * vectors + (hasState ? outputs[1].count : 0)
   }
-  func backwardReads(input: Int) -> Bool { input != 3 }
+  private var initial: Int { hasGaps ? 6 : 5 }
+  func backwardReads(input: Int) -> Bool { input != 3 && input != initial }
   var gradientsAreSeparate: Bool { true }
 
   func rowForm(_ operands: UnitOperands) -> RowForm? {
@@ -42,8 +44,13 @@ struct SelectiveScan<Element: Real>: Operation {
 
   func forward(_ context: OperationContext<Element>) {
     let (tape, state) = (context.tape, context.scratch)
-    state.clear(scan.batch * vectors)
     withUnsafePointer(to: scan) {
+      if hasState {
+        ck_selective_state(
+          Element.kernelType, $0, 0, state, UnsafeMutablePointer(mutating: context.input(initial)))
+      } else {
+        state.clear(scan.batch * vectors)
+      }
       ck_selective_decays(Element.kernelType, $0, context.input(3), tape)
       ck_selective_forward(
         Element.kernelType, $0, context.input(0), context.input(1),
@@ -80,6 +87,11 @@ struct SelectiveScan<Element: Real>: Operation {
         hasGaps ? context.input(5) : nil, context.input(2), context.input(4), context.tape,
         context.outputGradient(), dState, dx?.base, dDelta?.base, dBC?.base, Int32(adds), dDecay,
         dSkip, decayOfRows == nil ? 0 : 1, scratch)
+      guard hasState, let wanted = context.inputGradient(initial) else { return }
+      let count = outputs[1].count
+      let plain = context.scratch + scratchCount - count
+      ck_selective_state(Element.kernelType, $0, 1, dState, plain)
+      Element.scale(count, 1, plain, wanted.base, adds: wanted.adds)
     }
   }
 }
@@ -174,8 +186,24 @@ extension Tensor {
     return graph.apply(operation, to: [self, kernel, bias])[0]
   }
 
+  /// The same with the inputs before the first step carried over.
+  public func shortConvolution(
+    _ kernel: Tensor, bias: Tensor, _ carried: CarriedStates<Element>
+  ) -> Tensor {
+    let (T, past) = (shape[0], kernel.shape[0] - 1)
+    guard past > 0 else { return shortConvolution(kernel, bias: bias) }
+    return carried.layer([[past, shape[1], shape[2]]]) { before in
+      guard let before else { return (shortConvolution(kernel, bias: bias), []) }
+      let joined = Tensor.joined([before[0], self], axis: 0)
+      let all = joined.shortConvolution(kernel, bias: bias)
+      return (
+        all.slice(axis: 0, past..<(past + T)), [joined.slice(axis: 0, T..<(T + past))]
+      )
+    }
+  }
+
   /// `h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`, `y_t = C_t . h_t + skip x_t` with `dt = softplus(delta)` and
-  /// `A = -exp(logDecay)`, from the zero state; `x` is this tensor, `[T, B, E]`.
+  /// `A = -exp(logDecay)`; `x` is this tensor, `[T, B, E]`.
   ///
   /// - Parameters:
   ///   - delta: `[T, B, E]`.
@@ -184,24 +212,28 @@ extension Tensor {
   ///   - skip: `[E]`.
   ///   - gaps: `[T, B]`, factors of `dt`: the time since the step before in units of the usual one; 1 if nil. No
   ///     gradient flows into them.
+  ///   - initial: `h` before the first step, `[B, E, N]`; zero if nil.
   /// - Returns: `y` `[T, B, E]`, and `h` after the last step, `[B, E, N]`.
   public func selectiveScan(
-    delta: Tensor, bc: Tensor, logDecay: Tensor, skip: Tensor, gaps: Tensor? = nil
+    delta: Tensor, bc: Tensor, logDecay: Tensor, skip: Tensor, gaps: Tensor? = nil,
+    initial: Tensor? = nil
   ) -> (outputs: Tensor, state: Tensor) {
     let states = logDecay.shape.last
     precondition(shape.rank == 3 && delta.shape == shape && logDecay.shape == [shape[2], states])
     precondition(bc.shape == [shape[0], shape[1], 2 * states] && skip.shape.count == shape[2])
     precondition(gaps.map { $0.shape.count == shape[0] * shape[1] } ?? true)
     let operation = SelectiveScan<Element>(
-      steps: shape[0], batch: shape[1], width: shape[2], states: states, hasGaps: gaps != nil)
+      steps: shape[0], batch: shape[1], width: shape[2], states: states, hasGaps: gaps != nil,
+      hasState: initial != nil)
+    precondition(initial.map { $0.shape == operation.outputs[1] } ?? true)
     let results = graph.apply(
-      operation, to: [self, delta, bc, logDecay, skip] + (gaps.map { [$0] } ?? []))
+      operation, to: [self, delta, bc, logDecay, skip] + [gaps, initial].compactMap { $0 })
     return (results[0], results[1])
   }
 }
 
 /// A selective state space one step at a time, in constant memory. Its operands are those of
-/// ``Tensor/selectiveScan(delta:bc:logDecay:skip:gaps:)`` without the weights, which are copied. Not synchronised.
+/// ``Tensor/selectiveScan(delta:bc:logDecay:skip:gaps:initial:)`` without the weights, which are copied. Not synchronised.
 public final class SelectiveStepper<Element: Real>: LayerStepper {
   private var scan: ck_selective
   private let decays: Buffer<Element>

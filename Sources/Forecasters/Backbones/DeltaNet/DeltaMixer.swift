@@ -92,13 +92,16 @@ struct DeltaMixer<Element: Real>: Sendable {
 
   /// `[T, B, D]` to `[T, B, D]`, without norm and residual.
   ///
-  /// - Parameter stepping: where the steppers of a sequence of length 1 find their weights; nil for whole sequences.
+  /// - Parameters:
+  ///   - stepping: where the steppers of a sequence of length 1 find their weights; nil for longer ones.
+  ///   - carried: the states of a segment.
   func apply(
-    to u: Tensor<Element>, stepping parameters: UnsafePointer<Element>? = nil
+    to u: Tensor<Element>, stepping parameters: UnsafePointer<Element>? = nil,
+    carried: CarriedStates<Element> = .none
   ) -> Tensor<Element> {
     let (graph, N) = (u.graph, layer.heads)
     let (T, B, D) = (u.shape[0], u.shape[1], u.shape[2])
-    let qkv = convolved(operands(u), stepping: parameters)
+    let qkv = convolved(operands(u), stepping: parameters, carried)
     let beta = beta(u).map(.sigmoid).scaled(by: layer.hasNegativeEigenvalues ? 2 : 1)
     var logDecay: Tensor<Element>?
     if let decay, let logRate {
@@ -106,7 +109,10 @@ struct DeltaMixer<Element: Real>: Sendable {
     }
     let y =
       parameters == nil
-      ? qkv.deltaRule(rule, beta: beta, logDecay: logDecay).outputs
+      ? carried.layer([[B, N, rule.keyWidth, rule.valueWidth]]) {
+        let (y, state) = qkv.deltaRule(rule, beta: beta, logDecay: logDecay, initial: $0?[0])
+        return (y, [state])
+      }
       : qkv.stepped(
         DeltaRuleStepper(rule, batch: B, gated: layer.isGated),
         with: [beta] + (logDecay.map { [$0] } ?? []), shape: [T, B, D])
@@ -115,12 +121,14 @@ struct DeltaMixer<Element: Real>: Sendable {
   }
 
   private func convolved(
-    _ x: Tensor<Element>, stepping parameters: UnsafePointer<Element>?
+    _ x: Tensor<Element>, stepping parameters: UnsafePointer<Element>?,
+    _ carried: CarriedStates<Element>
   ) -> Tensor<Element> {
     guard let kernel, let kernelBias else { return x.map(.silu) }
     let graph = x.graph
     guard let parameters else {
-      return x.shortConvolution(graph.parameter(kernel), bias: graph.parameter(kernelBias))
+      return x.shortConvolution(
+        graph.parameter(kernel), bias: graph.parameter(kernelBias), carried)
     }
     return x.stepped(
       ShortConvolutionStepper(

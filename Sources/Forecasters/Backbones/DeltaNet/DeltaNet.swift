@@ -66,26 +66,33 @@ public struct DeltaNet<Element: Real>: Backbone {
   }
 
   private func apply(
-    _ index: Int, to x: Tensor<Element>, stepping parameters: UnsafePointer<Element>? = nil
+    _ index: Int, to x: Tensor<Element>, stepping parameters: UnsafePointer<Element>? = nil,
+    carried: CarriedStates<Element> = .none
   ) -> Tensor<Element> {
     let block = blocks[index]
-    let mixed = block.mixer.apply(to: block.norm(x), stepping: parameters)
+    let mixed = block.mixer.apply(to: block.norm(x), stepping: parameters, carried: carried)
     let y = x + mixed.dropout(dropout, purpose: "dropout of layer \(index)")
     let v = block.networkNorm(y)
     let added = block.down(block.up(v).gated(by: block.upGate(v), .silu))
     return y + added.dropout(dropout, purpose: "dropout of the network of layer \(index)")
   }
 
+  private func apply(to inputs: Tensor<Element>, recomputes: Bool) -> BackboneOutput<Element> {
+    let x = blocks.indices.reduce(encoder(inputs)) { x, index in
+      x.graph.segmented([x], recomputes: recomputes) { _, copies, carried in
+        apply(index, to: copies[0], carried: carried)
+      }
+    }
+    return norm(x).backboneOutput()
+  }
+
   public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
-    norm(blocks.indices.reduce(encoder(inputs)) { apply($1, to: $0) }).backboneOutput()
+    apply(to: inputs, recomputes: false)
   }
 
   /// Block by block: what is kept is what each block reads.
   public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
-    let x = blocks.indices.reduce(encoder(inputs)) { x, index in
-      x.graph.recomputed([x]) { _, copies in [apply(index, to: copies[0])] }[0]
-    }
-    return norm(x).backboneOutput()
+    apply(to: inputs, recomputes: true)
   }
 
   public func makeStepper(

@@ -50,7 +50,7 @@ struct HydraMixer<Element: Real>: SequenceMixer {
   }
 
   func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
-    guard case .sequence(nil) = run else { preconditionFailure("a window is read as a whole") }
+    guard case .sequence(nil, _) = run else { preconditionFailure("a window is read as a whole") }
     let graph = x.graph
     let (T, B, E) = (x.shape[0], x.shape[1], layer.channels)
     // Centred: the causal convolution of a sequence that goes on with zeros, without its first results.

@@ -65,6 +65,8 @@ struct Mamba<Element: Real>: SequenceMixer {
     output.initialize(parameters, using: &stream)
   }
 
+  var carriesStates: Bool { true }
+
   func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
     let graph = x.graph
     let weights = MambaWeights(
@@ -75,7 +77,7 @@ struct Mamba<Element: Real>: SequenceMixer {
       logDecay: graph.parameter(logDecay), skip: graph.parameter(skip),
       output: graph.parameter(output.weight))
     return run.layer { gaps in
-      x.mamba(weights, gaps: gaps)
+      x.mamba(weights, gaps: gaps, carried: run.carried)
     } stepping: { parameters in
       let steppers = MambaSteppers(
         convolution: convolution.stepper(parameters, batch: x.shape[1]),

@@ -47,18 +47,22 @@ struct Mamba2<Element: Real>: SequenceMixer {
     output.initialize(parameters, using: &stream)
   }
 
+  var carriesStates: Bool { true }
+
   func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
     let graph = x.graph
     let projected = mixed(x)
     var steps = heads.steps(x)[0]
     let y = run.layer { gaps in
       if let gaps { steps = steps * gaps.reshaped([x.shape[0], x.shape[1], 1]) }
-      return projected.shortConvolution(
-        graph.parameter(convolution.kernel), bias: graph.parameter(convolution.bias)
-      ).dual(
-        layer, steps: steps, logDecay: graph.parameter(heads.logDecay),
-        skip: graph.parameter(skip)
-      ).outputs
+      let u = projected.shortConvolution(
+        graph.parameter(convolution.kernel), bias: graph.parameter(convolution.bias), run.carried)
+      return run.carried.layer([[x.shape[1], layer.heads, layer.states, layer.width]]) {
+        let (y, state) = u.dual(
+          layer, steps: steps, logDecay: graph.parameter(heads.logDecay),
+          skip: graph.parameter(skip), initial: $0?[0])
+        return (y, [state])
+      }
     } stepping: { parameters in
       projected.stepped(convolution.stepper(parameters, batch: x.shape[1])).stepped(
         DualStepper(

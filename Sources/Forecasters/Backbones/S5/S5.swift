@@ -62,6 +62,8 @@ struct S5<Element: Real>: SequenceMixer {
     gate.initialize(parameters, using: &stream)
   }
 
+  var carriesStates: Bool { true }
+
   func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
     let graph = x.graph
     let u = x.linear(graph.parameter(input))
@@ -69,9 +71,13 @@ struct S5<Element: Real>: SequenceMixer {
       let trained = graph.parameter(logStep)
       let steps =
         timeScale == 1 ? trained : trained.scaled(by: 1, plus: Element(logarithm(timeScale)))
-      return u.diagonalScan(
-        logStep: steps, logDecay: graph.parameter(logDecay),
-        frequency: graph.parameter(frequency), rule: rule, gaps: gaps)
+      let (T, B) = (x.shape[0], x.shape[1])
+      return run.carried.layer([[B, 2 * modes]]) {
+        let all = u.diagonalScan(
+          logStep: steps, logDecay: graph.parameter(logDecay),
+          frequency: graph.parameter(frequency), rule: rule, gaps: gaps, initial: $0?[0])
+        return (all, [all[T - 1]])
+      }
     } stepping: { parameters in
       precondition(timeScale == 1, "a stream has the steps that were trained")
       return u.stepped(

@@ -10,14 +10,22 @@ protocol SequenceMixer<Element>: Sendable {
 
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
 
+  /// Whether a sequence can be mixed segment by segment, with states carried over.
+  var carriesStates: Bool { get }
+
   /// `[T, B, D]` to `[T, B, D]`.
   func mix(_ x: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element>
 }
 
+extension SequenceMixer {
+  var carriesStates: Bool { false }
+}
+
 /// How a mixer runs.
 enum MixerRun<Element: Real> {
-  /// A whole sequence from the zero state, observed in even steps or `[T, B]` of them apart.
-  case sequence(gaps: Tensor<Element>? = nil)
+  /// A sequence, observed in even steps or `[T, B]` of them apart: whole and from the zero state, or a segment
+  /// for mixers that carry states.
+  case sequence(gaps: Tensor<Element>? = nil, carried: CarriedStates<Element> = .none)
   /// A sequence of length 1 that goes on where the one before ended; steppers find their weights here.
   case stepping(UnsafePointer<Element>)
 
@@ -27,9 +35,13 @@ enum MixerRun<Element: Real> {
     stepping: (UnsafePointer<Element>) -> Tensor<Element>
   ) -> Tensor<Element> {
     switch self {
-    case .sequence(let gaps): sequence(gaps)
+    case .sequence(let gaps, _): sequence(gaps)
     case .stepping(let parameters): stepping(parameters)
     }
+  }
+
+  var carried: CarriedStates<Element> {
+    if case .sequence(_, let carried) = self { carried } else { .none }
   }
 }
 
@@ -100,14 +112,36 @@ public struct MixerStack<Element: Real>: Backbone {
   /// All steps `[T, B, D]`.
   private func apply(to inputs: Tensor<Element>, _ run: MixerRun<Element>) -> Tensor<Element> {
     var x = encoder(inputs)
-    for (index, block) in blocks.enumerated() { x = apply(block, at: index, to: x, run) }
+    for (index, block) in blocks.enumerated() {
+      if case .sequence(let gaps, _) = run, block.mixer.carriesStates {
+        x = segmented(block, at: index, to: x, gaps)
+      } else {
+        x = apply(block, at: index, to: x, run)
+      }
+    }
     return norm(x)
+  }
+
+  private func segmented(
+    _ block: Block, at index: Int, to x: Tensor<Element>, _ gaps: Tensor<Element>? = nil,
+    recomputes: Bool = false
+  ) -> Tensor<Element> {
+    x.graph.segmented([x] + (gaps.map { [$0] } ?? []), recomputes: recomputes) {
+      _, copies, carried in
+      apply(
+        block, at: index, to: copies[0],
+        .sequence(gaps: gaps == nil ? nil : copies[1], carried: carried))
+    }
   }
 
   /// The same, with each block computed again for the backward pass.
   func recomputed(_ inputs: Tensor<Element>) -> Tensor<Element> {
     var x = encoder(inputs)
     for (index, block) in blocks.enumerated() {
+      if block.mixer.carriesStates {
+        x = segmented(block, at: index, to: x, recomputes: true)
+        continue
+      }
       x =
         inputs.graph.recomputed([x]) { _, copies in
           [apply(block, at: index, to: copies[0], .sequence())]

@@ -67,15 +67,21 @@ struct MLSTMBlock<Element: Real>: ResidualBlock {
       down, deviation: 2 / (Double(place.count) * Double(width).squareRoot()), using: &stream)
   }
 
-  func apply(to x: Tensor<Element>) -> Tensor<Element> {
+  var rowsTogether: Int { 4 }
+
+  func apply(to x: Tensor<Element>, _ carried: CarriedStates<Element>) -> Tensor<Element> {
     let graph = x.graph
     let u = x.layerNormalised(gain: graph.parameter(norm))
     let a = u.linear(graph.parameter(up))
-    let c = convolution?.apply(to: a) ?? a
+    let c = convolution?.apply(to: a, carried) ?? a
     let operands = Tensor.blockDiagonalProducts([c, c, a], weight: graph.parameter(operands))
     let gates = operands.linear(graph.parameter(gates), bias: graph.parameter(gateBias))
-    let h = operands.mlstm(layer, gates: gates).outputs
-      .groupNormalised(gain: graph.parameter(headNorm), groups: layer.heads)
+    let (B, N, D) = (x.shape[1], layer.heads, layer.width)
+    let h = carried.layer([[B, N, D, D], [B, N, D], [B, N]]) { before in
+      let (h, after) = operands.mlstm(
+        layer, gates: gates, initial: before.map { MLSTMState(C: $0[0], n: $0[1], m: $0[2]) })
+      return (h, [after.C, after.n, after.m])
+    }.groupNormalised(gain: graph.parameter(headNorm), groups: layer.heads)
     let g = (h + c * graph.parameter(skip)) * u.linear(graph.parameter(upGate)).map(.silu)
     return x
       + g.linear(graph.parameter(down))

@@ -63,14 +63,22 @@ struct SLSTMBlock<Element: Real>: ResidualBlock {
       down, deviation: 2 / (Double(place.count) * Double(width).squareRoot()), using: &stream)
   }
 
-  func apply(to x: Tensor<Element>) -> Tensor<Element> {
+  /// Rows share what the recurrent product reads at every step.
+  var rowsTogether: Int { 8 }
+
+  func apply(to x: Tensor<Element>, _ carried: CarriedStates<Element>) -> Tensor<Element> {
     let graph = x.graph
     let u = x.layerNormalised(gain: graph.parameter(norm))
-    let c = convolution?.apply(to: u) ?? u
+    let c = convolution?.apply(to: u, carried) ?? u
     let weights = RecurrentWeights(
       input: nil, recurrent: graph.parameter(recurrent), bias: graph.parameter(bias))
-    let h = Tensor.blockDiagonalProducts([c, c, u, u], weight: graph.parameter(gates))
-      .recurrent(cell, weights).outputs
+    let sums = Tensor.blockDiagonalProducts([c, c, u, u], weight: graph.parameter(gates))
+    let state = Shape([x.shape[1], width])
+    let h = carried.layer([Shape](repeating: state, count: 1 + cell.memories)) { before in
+      let (h, after) = sums.recurrent(
+        cell, weights, initial: before.map { RecurrentState(parts: $0) })
+      return (h, after.parts)
+    }
     let y =
       x
       + h.dropout(place.dropout, purpose: "dropout of \(place.name)")

@@ -125,7 +125,9 @@ struct GatedConvolution: Sendable {
     parameters.fillUniform(bias, bound: bound, using: &stream)
   }
 
-  func apply<Element: Real>(to x: Tensor<Element>) -> Tensor<Element> {
-    (x.depthwiseConvolved(x.graph.parameter(weight)) + x.graph.parameter(bias)).map(.silu)
+  func apply<Element: Real>(
+    to x: Tensor<Element>, _ carried: CarriedStates<Element>
+  ) -> Tensor<Element> {
+    x.shortConvolution(x.graph.parameter(weight), bias: x.graph.parameter(bias), carried)
   }
 }

@@ -66,12 +66,26 @@ public struct XLSTM<Element: Real>: Backbone {
     parameters.fill(gain, 1)
   }
 
-  public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+  private func apply(to inputs: Tensor<Element>, recomputes: Bool) -> BackboneOutput<Element> {
     let graph = inputs.graph
     var x = inputs.linear(graph.parameter(inputWeight), bias: graph.parameter(inputBias))
-    for block in blocks { x = block.apply(to: x) }
+    for block in blocks {
+      x = graph.segmented([x], rows: block.rowsTogether, recomputes: recomputes) {
+        _, copies, carried in
+        block.apply(to: copies[0], carried)
+      }
+    }
     let all = x.layerNormalised(gain: graph.parameter(gain))
     return BackboneOutput(all: all, last: all[all.shape[0] - 1])
+  }
+
+  public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    apply(to: inputs, recomputes: false)
+  }
+
+  /// Block by block.
+  public func applyRecomputed(to inputs: Tensor<Element>) -> BackboneOutput<Element> {
+    apply(to: inputs, recomputes: true)
   }
 
   public func makeStepper(
@@ -111,11 +125,19 @@ public struct XLSTM<Element: Real>: Backbone {
 protocol ResidualBlock<Element>: Sendable {
   associatedtype Element: Real
 
+  /// The most rows to compute together where not all are.
+  var rowsTogether: Int { get }
+
   func initialize(_ parameters: Buffer<Element>, using stream: inout RandomStream)
-  /// `[T, B, D]` to `[T, B, D]`.
-  func apply(to x: Tensor<Element>) -> Tensor<Element>
+  /// `[T, B, D]` to `[T, B, D]`: a whole sequence, or a segment with its states.
+  func apply(to x: Tensor<Element>, _ carried: CarriedStates<Element>) -> Tensor<Element>
   func makeStepper(_ parameters: UnsafePointer<Element>, batch: Int)
     -> any ResidualStepper<Element>
+}
+
+extension ResidualBlock {
+  /// A whole sequence from the zero state.
+  func apply(to x: Tensor<Element>) -> Tensor<Element> { apply(to: x, .none) }
 }
 
 /// A block that reads a stream. Not synchronised.
