@@ -148,6 +148,7 @@ struct Tasks: ParsableCommand {
   @Option var layers = 2
   @Option var length = 32
   @Option var steps = 1500
+  @Option var longContexts = 0.25
 
   struct Answer: Encodable {
     let kind: String
@@ -171,7 +172,7 @@ struct Tasks: ParsableCommand {
       ForecasterConfiguration(
         kind: kind, hidden: hidden, layers: layers, contextLength: length, horizon: 1))
     let began = ContinuousClock.now
-    trial.train(steps: steps)
+    trial.train(steps: steps, longContexts: longContexts)
     try printJSON(
       Answer(
         kind: kind, task: task.rawValue, classification: task.isClassification,
