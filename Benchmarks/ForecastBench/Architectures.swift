@@ -148,7 +148,8 @@ struct Tasks: ParsableCommand {
   @Option var layers = 2
   @Option var length = 32
   @Option var steps = 1500
-  @Option var longContexts = 0.25
+  @Option(help: "Share of the steps that read longer; default: the trainer's for wave, else 0.")
+  var longContexts: Double?
 
   struct Answer: Encodable {
     let kind: String
@@ -172,12 +173,14 @@ struct Tasks: ParsableCommand {
       ForecasterConfiguration(
         kind: kind, hidden: hidden, layers: layers, contextLength: length, horizon: 1))
     let began = ContinuousClock.now
-    trial.train(steps: steps, longContexts: longContexts)
+    trial.train(
+      steps: steps,
+      longContexts: longContexts ?? (task == .wave ? TrainingConfiguration().longContexts : 0))
     try printJSON(
       Answer(
         kind: kind, task: task.rawValue, classification: task.isClassification,
         parameters: trial.parameterCount,
-        scores: [1, 4, 16].map { trial.score(steps: $0 * length) },
+        scores: [1, 4, 16].map { trial.score(steps: $0 * length, streaming: $0 == 16) },
         seconds: (ContinuousClock.now - began).seconds))
   }
 }

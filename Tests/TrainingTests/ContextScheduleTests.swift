@@ -3,8 +3,7 @@ import Foundation
 import NumericsCore
 import TestSupport
 import Testing
-
-@testable import Training
+import Training
 
 @Suite("Contexts of several lengths")
 struct ContextScheduleTests {
@@ -95,10 +94,15 @@ struct ContextScheduleTests {
       let network = try ForecastNetwork<Float>(configuration)
       let workspace = network.makeWorkspace(training: false)
       func loss(_ contexts: Int) -> Double {
-        let windows = (0..<fresh.count).map { WindowIndex.Window(series: $0, end: 320, limit: 322) }
-        network.fill(
-          workspace.prepare(fresh.count, training: false, contexts: contexts), windows,
-          windows.indices, of: fresh)
+        let batch = workspace.prepare(fresh.count, training: false, contexts: contexts)
+        fresh.values.withUnsafeBufferPointer { values in
+          for series in 0..<fresh.count {
+            network.features.fill(
+              batch, row: series,
+              values: UnsafeBufferPointer(rebasing: values[fresh.range(of: series)]),
+              firstOrdinal: 0, end: 320)
+          }
+        }
         return network.loss(parameters: Buffer(result.forecaster.parameters), workspace).sum
       }
       return (loss(1), loss(16))

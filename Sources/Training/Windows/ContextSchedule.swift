@@ -1,4 +1,4 @@
-import Forecasters
+package import Forecasters
 import NumericsCore
 
 /// How many contexts the windows of each step read.
@@ -23,7 +23,7 @@ package struct ContextSchedule: Sendable {
   }
 
   /// All that may be drawn.
-  var all: [Int] { [1] + longer }
+  package var all: [Int] { [1] + longer }
 
   /// A function of seed and step alone, so that a training can go on anywhere.
   package func contexts(at step: Int) -> Int {
@@ -38,7 +38,7 @@ extension TrainingConfiguration {
   /// - Parameters:
   ///   - threads: which all have a window in every step.
   ///   - panel: nil if any: what the longest series reaches back over.
-  func contexts(
+  package func contexts(
     _ network: ForecastNetwork<Float>, threads: Int, _ panel: Panel? = nil
   ) -> ContextSchedule {
     let longest = panel.map { panel in
