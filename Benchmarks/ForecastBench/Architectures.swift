@@ -46,6 +46,8 @@ struct Backtest: ParsableCommand {
     let learningRate: Double
     let seed: UInt64
     let threads: Int
+    /// Of the training; nil for its default.
+    let longContexts: Double?
     let held: Int
     let stride: Int
     /// Of the scale of MASE.
@@ -75,9 +77,10 @@ struct Backtest: ParsableCommand {
       try Self.panel(request.panel), held: request.held, horizon: request.model.horizon,
       stride: request.stride)
     let (began, processor) = (ContinuousClock.now, Self.processorSeconds())
-    let training = TrainingConfiguration(
+    var training = TrainingConfiguration(
       steps: request.steps, batch: request.batch, learningRate: request.learningRate,
       seed: request.seed, threads: request.threads)
+    training.longContexts = request.longContexts ?? training.longContexts
     let result = try Trainer(training).fit(request.model, on: origins.training)
     let fitted = (ContinuousClock.now - began).seconds
     let used = Self.processorSeconds() - processor
