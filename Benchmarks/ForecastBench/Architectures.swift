@@ -46,6 +46,8 @@ struct Backtest: ParsableCommand {
     let learningRate: Double
     let seed: UInt64
     let threads: Int
+    /// Of the training; nil for its default.
+    let longContexts: Double?
     let held: Int
     let stride: Int
     /// Of the scale of MASE.
@@ -75,9 +77,10 @@ struct Backtest: ParsableCommand {
       try Self.panel(request.panel), held: request.held, horizon: request.model.horizon,
       stride: request.stride)
     let (began, processor) = (ContinuousClock.now, Self.processorSeconds())
-    let training = TrainingConfiguration(
+    var training = TrainingConfiguration(
       steps: request.steps, batch: request.batch, learningRate: request.learningRate,
       seed: request.seed, threads: request.threads)
+    training.longContexts = request.longContexts ?? training.longContexts
     let result = try Trainer(training).fit(request.model, on: origins.training)
     let fitted = (ContinuousClock.now - began).seconds
     let used = Self.processorSeconds() - processor
@@ -148,6 +151,8 @@ struct Tasks: ParsableCommand {
   @Option var layers = 2
   @Option var length = 32
   @Option var steps = 1500
+  @Option(help: "Share of the steps that read longer; default: the trainer's for wave, else 0.")
+  var longContexts: Double?
 
   struct Answer: Encodable {
     let kind: String
@@ -171,12 +176,14 @@ struct Tasks: ParsableCommand {
       ForecasterConfiguration(
         kind: kind, hidden: hidden, layers: layers, contextLength: length, horizon: 1))
     let began = ContinuousClock.now
-    trial.train(steps: steps)
+    trial.train(
+      steps: steps,
+      longContexts: longContexts ?? (task == .wave ? TrainingConfiguration().longContexts : 0))
     try printJSON(
       Answer(
         kind: kind, task: task.rawValue, classification: task.isClassification,
         parameters: trial.parameterCount,
-        scores: [1, 4, 16].map { trial.score(steps: $0 * length) },
+        scores: [1, 4, 16].map { trial.score(steps: $0 * length, streaming: $0 == 16) },
         seconds: (ContinuousClock.now - began).seconds))
   }
 }

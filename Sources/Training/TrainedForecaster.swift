@@ -9,7 +9,7 @@ import Synchronization
 public struct TrainedForecaster: Sendable, Equatable {
   public let configuration: ForecasterConfiguration
   /// All parameters in the order of the network's layout.
-  let parameters: [Float]
+  package let parameters: [Float]
 
   public var parameterCount: Int { parameters.count }
 

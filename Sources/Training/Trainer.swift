@@ -70,7 +70,11 @@ public struct Trainer: Sendable {
     }
     let threads = min(configuration.threads, configuration.batch)
     let windows = (configuration.batch + threads - 1) / threads
-    let step = network.trainingBytes(windows, recompute: configuration.recompute)
+    let contexts = configuration.contexts(network, threads: threads)
+    let step = contexts.all.map {
+      network.trainingBytes(
+        (windows + $0 - 1) / $0, contexts: $0, recompute: configuration.recompute)
+    }.max()!
     // Weights, their average and the best; two moments; gradients of the threads and their sum.
     return threads * step + (6 + threads) * network.layout.count * MemoryLayout<Float>.stride
   }

@@ -12,6 +12,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Whether activations are computed again for the backward pass in place of being kept: less memory, one
   /// forward pass more.
   public var recompute: Bool
+  /// Share of the steps whose windows read 2, 4, 8 or 16 contexts, as far as the series reach back and the batch
+  /// has windows for each thread, so that the state of a recurrent backbone holds in a longer stream
+  /// (Buitrago & Gu 2025, arXiv 2507.02782). As many fewer windows make up for it. 0 switches it off; models that
+  /// read windows of one length only, and private training, know no such steps.
+  public var longContexts: Double
   /// Peak of the learning rate.
   public var learningRate: Double
   public var schedule: ScheduleKind
@@ -50,7 +55,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   public init(
     steps: Int = 500, batch: Int = 64, accumulate: Int = 1, recompute: Bool = false,
-    learningRate: Double = 2e-3,
+    longContexts: Double = 0.25, learningRate: Double = 2e-3,
     schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
     stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double? = nil,
     momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,
@@ -62,6 +67,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     self.batch = batch
     self.accumulate = accumulate
     self.recompute = recompute
+    self.longContexts = longContexts
     self.learningRate = learningRate
     self.schedule = schedule
     self.warmup = warmup
@@ -99,6 +105,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try requireCount(steps, "steps")
     try requireCount(batch, "batch")
     try requireCount(accumulate, "accumulate")
+    try require(
+      longContexts >= 0 && longContexts <= 1,
+      "longContexts is \(longContexts), expected a share of the steps, 0 to 1")
     try require(
       learningRate > 0 && learningRate.isFinite, "learningRate is \(learningRate), expected above 0"
     )

@@ -13,6 +13,7 @@ final class TrainingRun {
   private let checkpoints: CheckpointWriter?
   private let schedule: LearningRateSchedule
   private let shaping: GradientShaping
+  private let contexts: ContextSchedule
   private let gradient: BatchGradient
   private let validation: Validation
   /// Steps in all.
@@ -40,8 +41,9 @@ final class TrainingRun {
       clippingNorm: configuration.clippingNorm, clippingValue: configuration.clippingValue,
       noise: configuration.gradientNoise, seed: configuration.seed)
     gradient = BatchGradient(
-      memory: memory, panel: panel, batch: configuration.batch,
-      accumulate: configuration.accumulate, seed: configuration.seed)
+      memory: memory, panel: panel, accumulate: configuration.accumulate,
+      seed: configuration.seed)
+    contexts = configuration.contexts(memory.network, threads: memory.threads, panel)
     validation = Validation(memory: memory, panel: panel)
   }
 
@@ -96,7 +98,8 @@ final class TrainingRun {
     let evaluations = max(1, configuration.steps / 20)
     while state.taken < limit, !outOfTime, state.worse < configuration.patience {
       let step = state.taken
-      state.sampler.draw(configuration.batch * configuration.accumulate, from: index)
+      state.sampler.draw(
+        configuration.batch / contexts.contexts(at: step) * configuration.accumulate, from: index)
       let loss = try self.step(step, state)
       state.average.add(state.parameters)
       state.recent = step == 0 ? loss : 0.95 * state.recent + 0.05 * loss
@@ -129,11 +132,13 @@ final class TrainingRun {
 
   /// One optimiser step; returns the mean loss of its windows.
   private func step(_ step: Int, _ state: PhaseState) throws -> Double {
-    let loss = gradient.compute(step, state.parameters, state.sampler.windows)
+    let contexts = contexts.contexts(at: step)
+    let loss = gradient.compute(
+      step, state.parameters, state.sampler.windows, contexts: contexts)
     guard loss.isFinite, let scale = shaping.apply(to: memory.gradient, step: step) else {
       throw TrainingError(
         .notFinite,
-        "the loss or its gradient was not finite at step \(step + 1), \(gradient.diagnosis(state.parameters, state.sampler.windows))"
+        "the loss or its gradient was not finite at step \(step + 1), \(gradient.diagnosis(state.parameters, state.sampler.windows, contexts: contexts))"
       )
     }
     state.optimiser.step(

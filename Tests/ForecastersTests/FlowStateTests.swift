@@ -146,6 +146,64 @@ struct FlowStateTests {
     }
   }
 
+  @Test("training forecasts the last horizons of the window from what was before each")
+  func parallelTargets() throws {
+    var configuration = Self.configuration(
+      season: 24, context: 13, horizon: 5, quantiles: [0.1, 0.5, 0.9])
+    configuration.seasonality = [1]
+    var layout = ParameterLayout()
+    let model: any WindowModel<Double> = FlowStateArchitecture.makeModel(
+      configuration, inputs: 2, layout: &layout)
+    let head = QuantileHead<Double>(configuration, layout: &layout)
+    let parameters = Buffer<Double>(layout.count)
+    var stream = RandomStream(seed: 3, purpose: "initialisation")
+    model.initialize(parameters, using: &stream)
+    head.initialize(parameters)
+    var random = SeededGenerator(seed: 8)
+    for k in 0..<parameters.count { parameters[k] += random.normal() * 0.1 }
+    let B = 3
+    var numbers = random.normals(13 * B * 2)
+    for k in 0..<(13 * B) { numbers[2 * k + 1] = 1 }
+    // A gap: a target that is not known.
+    (numbers[(9 * B + 1) * 2], numbers[(9 * B + 1) * 2 + 1]) = (0, 0)
+    for recompute in [false, true] {
+      let graph = Graph<Double>()
+      let x = graph.input([13, B, 2])
+      let trained = model.applyForTraining(to: x, head: head, recompute: recompute)
+      let inner = try #require(trained.inner)
+      #expect(inner.quantiles.shape == [B, 10, 3])
+      for tensor in [trained.raw, inner.quantiles, inner.targets] { graph.keep(tensor) }
+      let execution = Execution(Plan(graph))
+      execution.input(x).update(from: numbers, count: numbers.count)
+      execution.forward(parameters: parameters.base, training: true)
+      for (origin, end) in [3, 8].enumerated() {
+        // The forecast from a window that ends there.
+        let other = Graph<Double>()
+        let part = other.input([end, B, 2])
+        let last = other.input([B, 5, 1])
+        let quantiles = head.quantiles(of: model.apply(to: part), starts: last)
+        other.keep(quantiles)
+        let shorter = Execution(Plan(other))
+        shorter.input(part).update(from: numbers, count: end * B * 2)
+        for b in 0..<B {
+          for h in 0..<5 { shorter.input(last)[b * 5 + h] = numbers[((end - 1) * B + b) * 2] }
+        }
+        shorter.forward(parameters: parameters.base)
+        for b in 0..<B {
+          for h in 0..<5 {
+            let at = b * 10 + origin * 5 + h
+            expectClose(
+              (0..<3).map { execution.value(inner.quantiles)[at * 3 + $0] },
+              (0..<3).map { shorter.value(quantiles)[(b * 5 + h) * 3 + $0] }, absolute: 1e-12)
+            let target = execution.value(inner.targets)[at]
+            let value = numbers[((end + h) * B + b) * 2]
+            #expect(end + h == 9 && b == 1 ? target.isNaN : target == value)
+          }
+        }
+      }
+    }
+  }
+
   @Test("a model trained on hours forecasts half hours and two hours")
   func sampling() throws {
     let hours = try Model(

@@ -261,6 +261,8 @@ struct TrainerTests {
 
   static let bad: [Bad] = [
     Bad("steps is 0") { $0.steps = 0 }, Bad("batch is 0") { $0.batch = 0 },
+    Bad("longContexts is 1.5") { $0.longContexts = 1.5 },
+    Bad("longContexts is nan") { $0.longContexts = .nan },
     Bad("learningRate is 0.0") { $0.learningRate = 0 },
     Bad("learningRate is nan") { $0.learningRate = .nan },
     Bad("learningRate is inf") { $0.learningRate = .infinity },

@@ -108,13 +108,17 @@ public enum SequenceTask: String, CaseIterable, Sendable {
         y[place(T - 1)] = sum
         scored[place(T - 1)] = 1
       case .wave:
-        let period = 6 + 6 * stream.uniform()
-        let phase = stream.uniform()
-        for t in 0..<T {
-          func wave(_ t: Int) -> Double { sin(2 * .pi * (Double(t) / period + phase)) }
-          x[place(t)] = Float(wave(t) + 0.1 * stream.normal())
-          y[place(t)] = Float(wave(t + 1))
-          scored[place(t)] = t >= T - 8 ? 1 : 0
+        // From the end backwards, by a stream of its own: whatever the length, the same last steps.
+        let seed = UInt64(stream.nextWord()) << 32 | UInt64(stream.nextWord())
+        var own = RandomStream(seed: seed, purpose: "wave")
+        let period = 6 + 6 * own.uniform()
+        let phase = own.uniform()
+        for age in 0..<T {
+          func wave(_ age: Int) -> Double { sin(2 * .pi * (phase - Double(age) / period)) }
+          let t = T - 1 - age
+          x[place(t)] = Float(wave(age) + 0.1 * own.normal())
+          y[place(t)] = Float(wave(age - 1))
+          scored[place(t)] = age < 8 ? 1 : 0
         }
       }
     }

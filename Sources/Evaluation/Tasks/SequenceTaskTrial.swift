@@ -62,16 +62,26 @@ package final class SequenceTaskTrial {
     }
   }
 
-  /// Fits by Adam under a cosine schedule; gradients clipped to norm 1.
-  package func train(steps: Int, batch B: Int = 32, rate: Double = 3e-3, seed: UInt64 = 1) {
-    let program = Program(self, length, B, training: true)
+  /// Fits by Adam under a cosine schedule; gradients clipped to norm 1. As a ``Trainer`` does, some steps read
+  /// several lengths at once.
+  ///
+  /// - Parameter longContexts: their share.
+  package func train(
+    steps: Int, batch: Int = 32, rate: Double = 3e-3, longContexts: Double = 0, seed: UInt64 = 1
+  ) {
+    let contexts = ContextSchedule(share: longContexts, most: batch, seed: seed)
+    var programs: [Int: Program] = [:]
     let gradient = Buffer<Float>(parameters.count)
     let optimiser = Optimiser<Float>(.adam, count: parameters.count)
     let schedule = LearningRateSchedule(.cosine, peak: rate, steps: steps, warmup: steps / 20)
     let shaping = GradientShaping(clippingNorm: 1, seed: seed)
     var stream = RandomStream(seed: seed, purpose: "task")
     for step in 0..<steps {
-      draw(program, length, B, &stream)
+      let count = contexts.contexts(at: step)
+      let (T, B) = (count * length, batch / count)
+      let program = programs[count] ?? Program(self, T, B, training: true)
+      programs[count] = program
+      draw(program, T, B, &stream)
       gradient.zero()
       program.execution.forward(
         parameters: parameters.base, training: true, seed: seed, run: step)
@@ -90,31 +100,79 @@ package final class SequenceTaskTrial {
   }
 
   /// Share of right answers, or mean squared error, on fresh sequences of `T` steps.
-  package func score(steps T: Int, sequences: Int = 256, seed: UInt64 = 99) -> Double {
+  ///
+  /// - Parameter streaming: whether they are read one step at a time, as a stream is.
+  package func score(
+    steps T: Int, sequences: Int = 256, streaming: Bool = false, seed: UInt64 = 99
+  ) -> Double {
     let B = min(sequences, 32)
-    let K = task.outputs
-    let program = Program(self, T, B, training: false)
     var stream = RandomStream(seed: seed, purpose: "judgement")
-    var (right, errors, count) = (0, 0.0, 0)
+    var judgement = Judgement(task: task)
+    let program = streaming ? nil : Program(self, T, B, training: false)
     for _ in 0..<(sequences / B) {
-      draw(program, T, B, &stream)
-      program.execution.forward(parameters: parameters.base)
-      let (outputs, y) = (
-        program.execution.value(program.outputs), program.execution.input(program.y)
-      )
-      let scored = program.execution.input(program.scored)
-      for row in 0..<(T * B) where scored[row] > 0 {
-        count += 1
-        let (answer, truth) = (outputs + row * K, y + row * K)
-        if K == 1 {
-          right += (answer[0] > 0) == (truth[0] > 0) ? 1 : 0
-          errors += Double((answer[0] - truth[0]) * (answer[0] - truth[0]))
-        } else {
-          let best = (0..<K).max { answer[$0] < answer[$1] }!
-          right += truth[best] > 0 ? 1 : 0
+      if let program {
+        draw(program, T, B, &stream)
+        program.execution.forward(parameters: parameters.base)
+        judgement.add(
+          rows: T * B, program.execution.value(program.outputs), program.execution.input(program.y),
+          program.execution.input(program.scored))
+      } else {
+        let (x, y) = (Buffer<Float>(T * B * task.inputs), Buffer<Float>(T * B * task.outputs))
+        let scored = Buffer<Float>(T * B)
+        task.draw(steps: T, batch: B, from: &stream, x.base, y.base, scored.base)
+        let outputs = streamed(x, T, B)
+        judgement.add(rows: T * B, outputs.base, y.base, scored.base)
+      }
+    }
+    return judgement.score
+  }
+
+  /// Outputs `[T, B, K]` of inputs `[T, B, F]`, a step at a time.
+  private func streamed(_ x: Buffer<Float>, _ T: Int, _ B: Int) -> Buffer<Float> {
+    let (F, K, D) = (task.inputs, task.outputs, backbone.width)
+    let stepper = backbone.makeStepper(parameters.base, batch: B)
+    let (state, outputs) = (Buffer<Float>(B * D), Buffer<Float>(T * B * K))
+    for t in 0..<T {
+      stepper.step(x.base + t * B * F, state.base)
+      for b in 0..<B {
+        for k in 0..<K {
+          outputs[(t * B + b) * K + k] = (0..<D).reduce(parameters[bias.offset + k]) {
+            $0 + state[b * D + $1] * parameters[readout.offset + $1 * K + k]
+          }
         }
       }
     }
-    return task.isClassification ? Double(right) / Double(count) : errors / Double(count)
+    return outputs
+  }
+}
+
+/// What answers come to.
+private struct Judgement {
+  let task: SequenceTask
+  private var (right, errors, count) = (0, 0.0, 0)
+
+  init(task: SequenceTask) { self.task = task }
+
+  /// - Parameters: `rows` of answers and targets, and whether they count.
+  mutating func add(
+    rows: Int, _ outputs: UnsafePointer<Float>, _ y: UnsafePointer<Float>,
+    _ scored: UnsafePointer<Float>
+  ) {
+    let K = task.outputs
+    for row in 0..<rows where scored[row] > 0 {
+      count += 1
+      let (answer, truth) = (outputs + row * K, y + row * K)
+      if K == 1 {
+        right += (answer[0] > 0) == (truth[0] > 0) ? 1 : 0
+        errors += Double((answer[0] - truth[0]) * (answer[0] - truth[0]))
+      } else {
+        let best = (0..<K).max { answer[$0] < answer[$1] }!
+        right += truth[best] > 0 ? 1 : 0
+      }
+    }
+  }
+
+  var score: Double {
+    task.isClassification ? Double(right) / Double(count) : errors / Double(count)
   }
 }

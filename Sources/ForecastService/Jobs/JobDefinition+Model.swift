@@ -23,6 +23,7 @@ extension JobDefinition {
       validationWindows: training.validationWindows, patience: training.patience,
       timeBudgetSeconds: Double(limits.timeBudget.seconds))
     configuration.recompute = training.recompute ?? configuration.recompute
+    configuration.longContexts = training.longContexts ?? configuration.longContexts
     configuration.gamma = training.gamma ?? configuration.gamma
     configuration.momentum = training.momentum ?? configuration.momentum
     configuration.nesterov = training.nesterov ?? configuration.nesterov

@@ -75,6 +75,8 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     package var accumulate: Int = 1
     /// Whether activations are computed again in place of being kept; nil: no.
     package var recompute: Bool?
+    /// Share of the steps that read several contexts; nil: that of the trainer.
+    package var longContexts: Double?
     package var learningRate: Double = 2e-3
     package var schedule: ScheduleKind = .cosine
     /// nil: what suits the schedule.
@@ -167,6 +169,7 @@ extension JobDefinition.Fit {
     batch = try value(.batch)
     accumulate = try added(.accumulate, accumulate)
     recompute = try added(.recompute, recompute)
+    longContexts = try added(.longContexts, longContexts)
     learningRate = try value(.learningRate)
     schedule = try added(.schedule, schedule)
     warmup = try added(.warmup, warmup)

@@ -4,7 +4,8 @@ import Yams
 /// The keys under `training:`.
 enum TrainingSection {
   static let keys = [
-    "steps", "batch", "accumulate", "recompute", "learningRate", "schedule", "warmup", "gamma",
+    "steps", "batch", "accumulate", "recompute", "longContexts", "learningRate", "schedule",
+    "warmup", "gamma",
     "stepSize", "optimiser", "weightDecay", "momentum", "nesterov", "clippingNorm", "clippingValue",
     "gradientNoise", "averaging", "seed", "refit", "warmStart", "validationWindows", "patience",
   ]
@@ -19,6 +20,9 @@ enum TrainingSection {
     fit.accumulate =
       reader.integer(entries["accumulate"], "training.accumulate", in: 1...65_536) ?? fit.accumulate
     fit.recompute = reader.boolean(entries["recompute"], "training.recompute")
+    fit.longContexts = reader.number(
+      entries["longContexts"], "training.longContexts",
+      expected: "a share of the steps from 0 to 1, such as 0.25", where: { (0...1).contains($0) })
     fit.seed =
       reader.integer(entries["seed"], "training.seed", in: 0...Int.max).map(UInt64.init) ?? fit.seed
     if !refused.contains("training.refit") {

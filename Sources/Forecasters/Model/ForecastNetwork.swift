@@ -28,6 +28,11 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     self.layout = layout
   }
 
+  /// Whether windows may be longer than the context: whether the model is a causal backbone, whose state goes on.
+  public var readsAnyLength: Bool {
+    Registry.entry(configuration.kind) is any BackboneArchitecture.Type
+  }
+
   /// Fresh parameters, a function of the seed alone.
   ///
   /// - Parameter wideIntervals: whether intervals start as those of a random walk (``QuantileHead``), for a training
@@ -55,12 +60,13 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     /// - Parameter isSegmented: whether long windows may be computed by segments, which hides rows from a plan for
     ///   units.
     init(
-      _ network: ForecastNetwork, count: Int, training: Bool, recompute: Bool,
+      _ network: ForecastNetwork, count: Int, contexts: Int = 1, training: Bool, recompute: Bool,
       isSegmented: Bool = true
     ) {
       let c = network.configuration
+      precondition(contexts == 1 || network.readsAnyLength, "\(c.kind) reads one context")
       graph = Graph<Element>(segmentBytes: isSegmented ? Graph<Element>.cachedSegmentBytes : nil)
-      inputs = graph.input([c.contextLength, count, c.featureCount])
+      inputs = graph.input([contexts * c.contextLength, count, c.featureCount])
       candidates = graph.input([count, c.horizon, c.skipCount])
       targets = graph.input([count, c.horizon])
       let forecast =
@@ -101,7 +107,7 @@ public struct ForecastNetwork<Element: Real>: Sendable {
       let count = key.count
       let training = key.purpose != .prediction
       let model = Model(
-        network, count: count, training: training, recompute: recompute,
+        network, count: count, contexts: key.contexts, training: training, recompute: recompute,
         isSegmented: key.purpose != .units)
       (quantiles, loss) = (model.quantiles, model.loss)
       if key.purpose == .units {
@@ -113,15 +119,17 @@ public struct ForecastNetwork<Element: Real>: Sendable {
         execution = Execution(model.plan(training: training), arena: arena)
       }
       batch = WindowFeatures.Batch(
-        count, inputs: { [execution] in execution.input(model.inputs) },
+        count, contexts: key.contexts, inputs: { [execution] in execution.input(model.inputs) },
         candidates: { [execution] in execution.input(model.candidates) },
         targets: { [execution] in execution.input(model.targets) })
     }
   }
 
-  /// Bytes that a training step on `count` windows takes beside parameters, gradient and optimiser.
-  public func trainingBytes(_ count: Int, recompute: Bool = false) -> Int {
-    Model(self, count: count, training: true, recompute: recompute).plan(training: true).peakBytes
+  /// Bytes that a training step on `count` windows of `contexts` contexts takes beside parameters, gradient and
+  /// optimiser.
+  public func trainingBytes(_ count: Int, contexts: Int = 1, recompute: Bool = false) -> Int {
+    Model(self, count: count, contexts: contexts, training: true, recompute: recompute)
+      .plan(training: true).peakBytes
   }
 
   private func unitPlan(_ model: Model, count: Int) -> Plan<Element>? {
@@ -151,6 +159,7 @@ public struct ForecastNetwork<Element: Real>: Sendable {
     fileprivate enum Purpose { case prediction, gradient, units }
     fileprivate struct Key: Hashable {
       let count: Int
+      var contexts = 1
       let purpose: Purpose
     }
 
@@ -171,11 +180,17 @@ public struct ForecastNetwork<Element: Real>: Sendable {
 
     /// Makes ready for `count` windows, which the caller then fills into the batch.
     ///
-    /// - Parameter training: whether the gradient will be wanted.
+    /// - Parameters:
+    ///   - training: whether the gradient will be wanted.
+    ///   - contexts: how many of them a window reads; the forecast goes on from its end all the same.
+    /// - Precondition: one context, or a network that ``ForecastNetwork/readsAnyLength``.
     @discardableResult
-    public func prepare(_ count: Int, training: Bool) -> WindowFeatures.Batch<Element> {
+    public func prepare(
+      _ count: Int, training: Bool, contexts: Int = 1
+    ) -> WindowFeatures.Batch<Element> {
       units = []
-      return prepare(Key(count: count, purpose: training ? .gradient : .prediction))
+      return prepare(
+        Key(count: count, contexts: contexts, purpose: training ? .gradient : .prediction))
     }
 
     /// Makes ready for the gradients of `count` units of `windows` windows each, which follow one another in the

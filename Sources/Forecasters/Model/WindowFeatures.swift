@@ -16,6 +16,8 @@ public struct WindowFeatures: Sendable {
   /// Windows, time-major, ready for a backbone. The memory is another's, or its own.
   public final class Batch<Element: Real> {
     public let count: Int
+    /// Contexts that a window reads.
+    public let contexts: Int
     private let places: [() -> UnsafeMutablePointer<Element>]
     public internal(set) var scalers: [WindowScaler]
 
@@ -28,11 +30,12 @@ public struct WindowFeatures: Sendable {
 
     /// Memory that moves when it grows, so it is asked for at every use.
     init(
-      _ count: Int, inputs: @escaping () -> UnsafeMutablePointer<Element>,
+      _ count: Int, contexts: Int = 1, inputs: @escaping () -> UnsafeMutablePointer<Element>,
       candidates: @escaping () -> UnsafeMutablePointer<Element>,
       targets: @escaping () -> UnsafeMutablePointer<Element>
     ) {
       self.count = count
+      self.contexts = contexts
       places = [inputs, candidates, targets]
       scalers = [WindowScaler](repeating: WindowScaler([]), count: count)
     }
@@ -54,8 +57,9 @@ public struct WindowFeatures: Sendable {
   ///   - values: one series, oldest first, NaN where missing.
   ///   - firstOrdinal: grid ordinal of `values[0]`.
   ///   - clock: where the grid's steps are on the wall clock, for the seasons.
-  ///   - end: the window covers the `contextLength` steps before `values[end]`; steps before the start of
-  ///     the series count as missing. Targets are `values[end...]` as far as they exist.
+  ///   - end: the window covers the `contextLength` steps before `values[end]`, or several times as many; steps
+  ///     before the start of the series count as missing. Scale and linear start are those of the last context.
+  ///     Targets are `values[end...]` as far as they exist.
   public func fill<Element>(
     _ batch: Batch<Element>, row: Int, values: UnsafeBufferPointer<Double>, firstOrdinal: Int,
     clock: SeasonClock = .steady, end: Int
@@ -65,29 +69,31 @@ public struct WindowFeatures: Sendable {
     let B = batch.count
     let (inputs, targets) = (batch.inputs, batch.targets)
     let F = configuration.featureCount
-    let start = end - T
-    let from = max(start, 0)
+    let start = end - batch.contexts * T
+    let from = max(end - T, 0)
     let scaler = WindowScaler(UnsafeBufferPointer(rebasing: values[from..<end]))
     batch.scalers[row] = scaler
     let inverse = 1 / scaler.scale
-    func value(_ position: Int) -> Double? {
+    func value(_ position: Int, from: Int) -> Double? {
       guard position >= from, position < end else { return nil }
       let value = values[position]
       return value.isNaN ? nil : (value - scaler.location) * inverse
     }
+    let first = max(start, 0)
+    func input(_ position: Int) -> Double? { value(position, from: first) }
 
     let usable = configuration.usableSeasons
     let seasons = configuration.seasonality.filter { $0 > 1 }
-    for t in 0..<T {
+    for t in 0..<(batch.contexts * T) {
       let x = inputs + (t * B + row) * F
       let position = start + t
-      let now = value(position)
+      let now = input(position)
       x[0] = Element(now ?? 0)
       x[1] = now == nil ? 0 : 1
       var k = 2
       for season in usable {
         let lag = clock.lag(at: firstOrdinal + position, season: season)
-        x[k] = Element(value(position - lag) ?? 0)
+        x[k] = Element(input(position - lag) ?? 0)
         k += 1
       }
       for season in seasons {
@@ -100,7 +106,8 @@ public struct WindowFeatures: Sendable {
     }
     Self.fillCandidates(
       batch.candidates + row * H * configuration.skipCount, steps: 0..<H, end: end, from: from,
-      usable: usable, lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }, value)
+      usable: usable, lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }
+    ) { value($0, from: from) }
     // Nothing observed, nothing to scale by: such a window teaches nothing.
     let blank = !values[from..<end].contains { !$0.isNaN }
     for h in 0..<H {

@@ -70,9 +70,13 @@ public final class RunningSoftmaxStepper<Element: Real>: LayerStepper {
   public let u: Buffer<Element>
   public let mean: Buffer<Element>
   private let scratch: Buffer<Element>
+  private let heads: Int
+  private let fades: Bool
   private var isEmpty = true
 
-  public init(heads: Int, width: Int, batch: Int) {
+  /// - Parameter fades: whether a graph gives rates `[N]` after the scores, by which all earlier scores fall in a step.
+  public init(heads: Int, width: Int, batch: Int, fades: Bool = false) {
+    (self.heads, self.fades) = (heads, fades)
     kernel = ck_softmax_scan(steps: 1, rows: batch * heads, width: width)
     (m, u) = (Buffer(batch * heads), Buffer(batch * heads))
     mean = Buffer(batch * heads * width)
@@ -92,8 +96,12 @@ public final class RunningSoftmaxStepper<Element: Real>: LayerStepper {
     isEmpty = false
   }
 
-  /// Values first, then scores, as ``Tensor/stepped(_:with:shape:)`` of the values gives them.
+  /// Values first, then scores and rates, as ``Tensor/stepped(_:with:shape:)`` of the values gives them.
   public func run(_ context: OperationContext<Element>) {
+    if fades, !isEmpty {
+      let rates = context.input(2)
+      for k in 0..<m.count { m[k] -= rates[k % heads] }
+    }
     step(scores: context.input(1), values: context.input(0))
     context.output().update(from: mean.base, count: mean.count)
   }

@@ -8,24 +8,29 @@ import NumericsCore
 struct BatchGradient {
   let memory: TrainingMemory
   let panel: Panel
-  /// Windows of a micro-batch.
-  let batch: Int
+  /// Micro-batches of a step.
   let accumulate: Int
   let seed: UInt64
 
-  /// - Parameter step: 0 for the first; with `seed` it names the random numbers of dropout.
+  /// - Parameters:
+  ///   - step: 0 for the first; with `seed` it names the random numbers of dropout.
+  ///   - windows: of all micro-batches, at least one for each thread in each.
+  ///   - contexts: how many of them a window reads.
   /// - Returns: the mean loss; the gradient is in `memory.gradient`.
   func compute(
-    _ step: Int, _ parameters: Buffer<Float>, _ windows: [WindowIndex.Window]
+    _ step: Int, _ parameters: Buffer<Float>, _ windows: [WindowIndex.Window], contexts: Int
   ) -> Double {
     let (network, losses, threads) = (memory.network, memory.losses, memory.threads)
     let (panel, seed) = (panel, seed)
     let weight = 1 / Float(windows.count)
+    let batch = windows.count / accumulate
     var loss = 0.0
     for part in 0..<accumulate {
       let first = (step * accumulate + part) * threads
       memory.split((part * batch)..<((part + 1) * batch)) { thread, rows, workspace in
-        network.fill(workspace.prepare(rows.count, training: true), windows, rows, of: panel)
+        network.fill(
+          workspace.prepare(rows.count, training: true, contexts: contexts), windows, rows,
+          of: panel)
         losses[thread] = network.lossAndGradient(
           weightOfRow: weight, parameters: parameters, workspace, seed: seed, run: first + thread)
       }
@@ -43,12 +48,16 @@ struct BatchGradient {
   }
 
   /// Why the loss or its gradient at these parameters is not finite: what an operator can look at.
-  func diagnosis(_ parameters: Buffer<Float>, _ windows: [WindowIndex.Window]) -> String {
+  func diagnosis(
+    _ parameters: Buffer<Float>, _ windows: [WindowIndex.Window], contexts: Int
+  ) -> String {
     let network = memory.network
     let workspace = memory.workspaces[0]
     var bad: [WindowIndex.Window] = []
     for row in windows.indices {
-      network.fill(workspace.prepare(1, training: false), windows, row..<(row + 1), of: panel)
+      network.fill(
+        workspace.prepare(1, training: false, contexts: contexts), windows, row..<(row + 1),
+        of: panel)
       let (sum, _) = network.loss(parameters: parameters, workspace)
       if !sum.isFinite { bad.append(windows[row]) }
     }

@@ -98,6 +98,10 @@ struct JobFileMessagesTests {
         "a.yaml:10:27: training.gradientNoise: found \"-0.1\", expected a number of 0 (none) or more, such as 0.01"
       ),
       (
+        "horizon: 28", "horizon: 28\ntraining: {longContexts: 2}",
+        "a.yaml:10:26: training.longContexts: found \"2\", expected a share of the steps from 0 to 1, such as 0.25"
+      ),
+      (
         "horizon: 28", "horizon: 28\ntraining: {accumulate: 0}",
         "a.yaml:10:24: training.accumulate: found \"0\", expected a whole number from 1 to 65536"
       ),

@@ -146,6 +146,39 @@ struct S4Tests {
     check(box, tolerance: 2e-5, Float.self)
   }
 
+  @Test("the kernel goes on beyond its taps as the recurrence does", arguments: boxes)
+  func continuation(box: Box) {
+    check(box, tolerance: 1e-11, Double.self)
+    check(box, tolerance: 5e-5, Float.self)
+
+    func check<Element: Real>(_ box: Box, tolerance: Double, _ type: Element.Type) {
+      let T = 3 * box.size + 2
+      let stepper: S4Stepper<Element>
+      let buffers = box.numbers.map { Buffer($0.map { Element($0) }) }
+      stepper = withExtendedLifetime(buffers) {
+        S4Stepper(
+          width: box.width, modes: box.modes, size: box.size, batch: 1, weights: pointers(buffers))
+      }
+      let graph = Graph<Element>()
+      let tensors = zip(box.numbers, box.shapes).map { graph.constant($0.map { Element($0) }, $1) }
+      let x = SeededGenerator.numbers(T * box.width).map { Element($0) }
+      let y = graph.constant(x, [T, 1, box.width]).s4(weights(tensors), size: box.size)
+      graph.keep(y)
+      let execution = Execution(Plan(graph))
+      execution.forward(parameters: Buffer<Element>(1).base)
+      let found = (0..<y.shape.count).map { Double(execution.value(y)[$0]) }
+      let largest = found.reduce(0) { max($0, abs($1)) }
+      var row = [Element](repeating: 0, count: box.width)
+      for t in 0..<T {
+        let places = (t * box.width)..<((t + 1) * box.width)
+        stepper.step(Array(x[places]), &row)
+        expectClose(
+          row.map { Double($0) }, Array(found[places]), absolute: tolerance * largest,
+          "\(type) \(box) step \(t)")
+      }
+    }
+  }
+
   private func check<Element: Real>(_ box: Box, tolerance: Double, _ type: Element.Type) {
     var v = box.numbers
     let (expected, truncated) = recurrence(box, v)
@@ -191,6 +224,9 @@ struct S4Tests {
   func gradients(box: Box) {
     GraphCase("\(box)", box.shapes) {
       weights($0).kernel(size: box.size)
+    }.checkGradients(relative: 1e-6, values: box.numbers)
+    GraphCase("\(box) beyond its taps", box.shapes) {
+      weights($0).kernel(steps: 2 * box.size + 3, size: box.size)
     }.checkGradients(relative: 1e-6, values: box.numbers)
     GraphCase("\(box) convolved", [[7, 2, box.width]] + box.shapes) {
       $0[0].s4(weights(Array($0[1...])), size: box.size)

@@ -7,12 +7,17 @@ public import NumericsCore
 /// same at every step, so that attention over the past is a running mean in constant memory.
 ///
 /// A block is a Transformer's, with the norms before its parts: `y = x + aaren(norm(x)) W`, result
-/// `y + network(norm(y))`. Queries start normal with deviation 1, so that heads differ; other weights uniform within
+/// `y + network(norm(y))`. With fading, a deviation from the paper, the score of a step falls by a trained rate of its head
+/// for each step since, as in attention with linear biases (Press et al. 2021, arXiv 2108.12409): a mean over all the past
+/// answers ever slower, and differently at every length. Rates start log-uniform over the heads from 1/2 to 4 over the
+/// context. Queries start normal with deviation 1, so that heads differ; other weights uniform within
 /// `1 / sqrt(inputs)`. Dropout acts on what a part adds.
 public struct Aaren<Element: Real>: Backbone {
   struct Block: Sendable {
     let norm: Norm
     let query: ParameterLayout.Tensor
+    /// Logarithms of the rates, `[N]`.
+    let fading: ParameterLayout.Tensor?
     let key: Projection
     let value: Projection
     let output: Projection
@@ -23,6 +28,7 @@ public struct Aaren<Element: Real>: Backbone {
   public let width: Int
   let inputs: Int
   let heads: Int
+  let context: Int
   let dropout: Double
   let encoder: Projection
   let blocks: [Block]
@@ -31,20 +37,24 @@ public struct Aaren<Element: Real>: Backbone {
 
   /// - Parameters:
   ///   - heads: a divisor of `hidden`.
+  ///   - context: of the training, in steps.
+  ///   - fades: whether what is long ago counts less.
   ///   - factor: width of the feed-forward network over `hidden`.
   init(
-    inputs: Int, hidden: Int, layers: Int, heads: Int, factor: Double = 4,
-    norm kind: Norm.Kind = .layer, dropout: Double, layout: inout ParameterLayout
+    inputs: Int, hidden: Int, layers: Int, heads: Int, context: Int, fades: Bool,
+    factor: Double = 4, norm kind: Norm.Kind = .layer, dropout: Double,
+    layout: inout ParameterLayout
   ) {
     precondition(hidden % heads == 0)
     width = hidden
-    (self.inputs, self.heads, self.dropout) = (inputs, heads, dropout)
+    (self.inputs, self.heads, self.context, self.dropout) = (inputs, heads, context, dropout)
     encoder = Projection("backbone.encoder", inputs, hidden, layout: &layout)
     blocks = (0..<layers).map { index in
       let name = "backbone.\(index)"
       return Block(
         norm: Norm(kind, "\(name).norm", hidden, layout: &layout),
         query: layout.add("\(name).query", [heads, hidden / heads]),
+        fading: fades ? layout.add("\(name).log_fading", [heads]) : nil,
         key: Projection("\(name).key", hidden, hidden, bias: false, layout: &layout),
         value: Projection("\(name).value", hidden, hidden, bias: false, layout: &layout),
         output: Projection("\(name).output", hidden, hidden, layout: &layout),
@@ -60,6 +70,13 @@ public struct Aaren<Element: Real>: Backbone {
     for block in blocks {
       block.norm.initialize(parameters)
       parameters.fillNormal(block.query, deviation: 1, using: &stream)
+      if let fading = block.fading {
+        let (fast, slow) = (logarithm(0.5), logarithm(min(0.5, 4 / Double(context))))
+        for head in 0..<heads {
+          let share = heads > 1 ? Double(head) / Double(heads - 1) : 1
+          parameters[fading.offset + head] = Element(fast + (slow - fast) * share)
+        }
+      }
       for part in [block.key, block.value, block.output] {
         part.initialize(parameters, using: &stream)
       }
@@ -85,12 +102,17 @@ public struct Aaren<Element: Real>: Backbone {
       let products = (keys * graph.parameter(block.query)).sum(axis: 2)
         .scaled(by: 1 / Element(width / heads).squareRoot())
       let (scores, values) = (u.linear(products), block.value(u))
+      let rates = block.fading.map { graph.parameter($0).map(.exp) }
       let start = index == blocks.count - 1 ? first : 0
-      var mixed =
-        batch.map {
-          values.stepped(
-            RunningSoftmaxStepper(heads: heads, width: width / heads, batch: $0), with: [scores])
-        } ?? values.runningSoftmax(scores: scores)
+      var mixed: Tensor<Element>
+      if let batch {
+        mixed = values.stepped(
+          RunningSoftmaxStepper(
+            heads: heads, width: width / heads, batch: batch, fades: rates != nil),
+          with: [scores] + (rates.map { [$0] } ?? []))
+      } else {
+        mixed = values.runningSoftmax(scores: rates.map { risen(scores, by: $0) } ?? scores)
+      }
       mixed = block.output(mixed.slice(axis: 0, start..<steps))
       let y =
         x.slice(axis: 0, start..<steps) + mixed.dropout(dropout, purpose: "dropout of \(index)")
@@ -100,6 +122,14 @@ public struct Aaren<Element: Real>: Backbone {
         .dropout(dropout, purpose: "dropout of the network of \(index)")
     }
     return norm(x)
+  }
+
+  /// Scores `[T, B, N]` plus the rates `[N]` times the number of the step: softmax does not see what all have in common,
+  /// so later ones gain what earlier ones should lose.
+  private func risen(_ scores: Tensor<Element>, by rates: Tensor<Element>) -> Tensor<Element> {
+    let (T, each) = (scores.shape[0], scores.shape[1] * heads)
+    let numbers = (0..<(T * each)).map { Element($0 / each - T + 1) }
+    return scores + scores.graph.constant(numbers, scores.shape) * rates
   }
 
   public func apply(to inputs: Tensor<Element>) -> BackboneOutput<Element> {

@@ -9,6 +9,7 @@ public enum AarenArchitecture: BackboneArchitecture {
   public static let memory = "D + 2 heads"
   public static let options = [
     HeadOptions.heads, AttentionOptions.feedForward, AttentionOptions.norm,
+    .flag("fading", standard: true, "whether what is long ago counts less, by trained rates"),
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -21,6 +22,7 @@ public enum AarenArchitecture: BackboneArchitecture {
     Aaren<Element>(
       inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
       heads: HeadOptions.heads(configuration),
+      context: configuration.contextLength, fades: configuration.flag("fading"),
       factor: configuration.number(AttentionOptions.feedForward.name),
       norm: AttentionOptions.norm(configuration), dropout: configuration.dropout, layout: &layout)
   }

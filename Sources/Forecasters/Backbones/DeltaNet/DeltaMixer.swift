@@ -81,7 +81,7 @@ struct DeltaMixer<Element: Real>: Sendable {
       decay.initialize(parameters, using: &stream)
       for head in 0..<layer.heads {
         parameters[bias.offset + head] = Element(
-          StepSize.inverseSoftplus(ofLogarithm: StepSize.logUniform(using: &stream)))
+          StepSize.inverseSoftplus(ofLogarithm: StepSize.papers.logUniform(using: &stream)))
         parameters[logRate.offset + head] = Element(logarithm(1 + 15 * stream.uniform()))
       }
       gate.initialize(parameters, using: &stream)

@@ -41,7 +41,7 @@ struct HydraMixer<Element: Real>: SequenceMixer {
     mixed.initialize(parameters, using: &stream)
     gate.initialize(parameters, using: &stream)
     convolution.initialize(parameters, using: &stream)
-    heads.initialize(parameters, rates: 1...1, using: &stream)
+    heads.initialize(parameters, rates: 1...1, steps: .papers, using: &stream)
     let bound = 1 / Double(layer.channels).squareRoot()
     parameters.fillUniform(diagonal, bound: bound, using: &stream)
     parameters.fill(skip, 1)

@@ -69,7 +69,7 @@ public enum LSSLArchitecture: BackboneArchitecture {
     let chosen = configuration.integer("scales")
     let scales = chosen > 0 ? chosen : (1...min(8, hidden)).last { hidden % $0 == 0 }!
     // dt spaced evenly in its logarithm from 0.001 to 0.1.
-    let steps = (0..<scales).map { StepSize.spaced($0, of: scales) }
+    let steps = (0..<scales).map { StepSize.papers.spaced($0, of: scales) }
     let system = LinearStateSpace(
       order: configuration.integer("stateSize"), steps: steps,
       blend: configuration.number("blend"))

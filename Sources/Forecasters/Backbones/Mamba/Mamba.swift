@@ -5,12 +5,13 @@ import NumericsCore
 
 /// The mixer of selective state spaces (Mamba; Gu & Dao 2023, arXiv 2312.00752).
 ///
-/// Starting values as in the paper's code: `A = -(1 ... N)` for each channel, `dt` log-uniform in 0.001 to 0.1,
+/// Starting values as in the paper's code: `A = -(1 ... N)` for each channel, `dt` log-uniform,
 /// factors of the step uniform within `R^-1/2`, skip 1.
 struct Mamba<Element: Real>: SequenceMixer {
   let inner: Int
   let states: Int
   let rank: Int
+  let steps: StepSize
   let input: Projection
   let gate: Projection
   let convolution: ShortConvolutionPlace
@@ -26,15 +27,17 @@ struct Mamba<Element: Real>: SequenceMixer {
   ///   - stateSize: `N`, real states for each inner channel.
   ///   - expansion: inner channels for each outer one.
   ///   - taps: of the short convolution.
+  ///   - context: of the training, in steps, which bounds the memory at the start.
   ///   - stepRank: of the projection to the steps; `ceil(D / 16)` if nil.
   init(
     _ name: String, width: Int, stateSize: Int = 16, expansion: Int = 2, taps: Int = 4,
-    stepRank: Int? = nil, layout: inout ParameterLayout
+    context: Int, stepRank: Int? = nil, layout: inout ParameterLayout
   ) {
     precondition(stateSize >= 1 && expansion >= 1 && taps >= 1)
     let (D, E, N) = (width, expansion * width, stateSize)
     let R = stepRank ?? (D + 15) / 16
     (inner, states, rank) = (E, N, R)
+    steps = StepSize(context: context, rate: 1)
     input = Projection("\(name).input", D, E, bias: false, layout: &layout)
     gate = Projection("\(name).gate", D, E, bias: false, layout: &layout)
     convolution = ShortConvolutionPlace(name, taps: taps, width: E, layout: &layout)
@@ -55,7 +58,7 @@ struct Mamba<Element: Real>: SequenceMixer {
     parameters.fillUniform(stepUp, bound: 1 / Double(rank).squareRoot(), using: &stream)
     for e in 0..<inner {
       parameters[stepBias.offset + e] = Element(
-        StepSize.inverseSoftplus(ofLogarithm: StepSize.logUniform(using: &stream)))
+        StepSize.inverseSoftplus(ofLogarithm: steps.logUniform(using: &stream)))
       for n in 0..<states {
         parameters[logDecay.offset + e * states + n] = Element(logarithm(Double(n + 1)))
       }

@@ -19,7 +19,7 @@ public enum MambaArchitecture: BackboneArchitecture {
       Mamba(
         $0, width: configuration.hidden, stateSize: configuration.integer("stateSize"),
         expansion: configuration.integer("expansion"), taps: configuration.integer("taps"),
-        layout: &$1)
+        context: configuration.contextLength, layout: &$1)
     }
   }
 }

@@ -8,13 +8,14 @@ import NumericsCore
 ///
 /// `E` inner channels in heads; `x`, `B`, `C` and the steps are projected side by side, a short convolution acts on `x`,
 /// `B` and `C`, and the result is gated and RMS-normalised by groups before the last projection. Starting values as in
-/// the paper's code: `-A` uniform in 1 to 16, `dt` log-uniform in 0.001 to 0.1, skip 1.
+/// the paper's code: `-A` uniform in 1 to 16, `dt` log-uniform, skip 1.
 struct Mamba2<Element: Real>: SequenceMixer {
   let layer: StateSpaceDuality
   let mixed: Projection
   let gate: Projection
   let convolution: ShortConvolutionPlace
   let heads: DualHeads
+  let steps: StepSize
   let skip: ParameterLayout.Tensor
   let gain: ParameterLayout.Tensor
   let output: Projection
@@ -22,9 +23,12 @@ struct Mamba2<Element: Real>: SequenceMixer {
   /// - Parameters:
   ///   - layer: its channels are the inner ones.
   ///   - taps: of the short convolution.
+  ///   - context: of the training, in steps, which bounds the memory at the start.
   init(
-    _ name: String, width: Int, layer: StateSpaceDuality, taps: Int, layout: inout ParameterLayout
+    _ name: String, width: Int, layer: StateSpaceDuality, taps: Int, context: Int,
+    layout: inout ParameterLayout
   ) {
+    steps = StepSize(context: context, rate: 1)
     let E = layer.channels
     self.layer = layer
     mixed = Projection("\(name).mixed", width, E + layer.selections, bias: false, layout: &layout)
@@ -41,7 +45,7 @@ struct Mamba2<Element: Real>: SequenceMixer {
     mixed.initialize(parameters, using: &stream)
     gate.initialize(parameters, using: &stream)
     convolution.initialize(parameters, using: &stream)
-    heads.initialize(parameters, rates: 1...16, using: &stream)
+    heads.initialize(parameters, rates: 1...16, steps: steps, using: &stream)
     parameters.fill(skip, 1)
     parameters.fill(gain, 1)
     output.initialize(parameters, using: &stream)
@@ -95,12 +99,13 @@ struct DualHeads: Sendable {
 
   /// - Parameter rates: `-A` is uniform in this range.
   func initialize<Element: Real>(
-    _ parameters: Buffer<Element>, rates: ClosedRange<Double>, using stream: inout RandomStream
+    _ parameters: Buffer<Element>, rates: ClosedRange<Double>, steps: StepSize,
+    using stream: inout RandomStream
   ) {
     parameters.fillUniform(step, bound: 1 / Double(step.shape[1]).squareRoot(), using: &stream)
     for head in 0..<stepBias.count {
       parameters[stepBias.offset + head] = Element(
-        StepSize.inverseSoftplus(ofLogarithm: StepSize.logUniform(using: &stream)))
+        StepSize.inverseSoftplus(ofLogarithm: steps.logUniform(using: &stream)))
       let rate = rates.lowerBound + (rates.upperBound - rates.lowerBound) * stream.uniform()
       parameters[logDecay.offset + head] = Element(logarithm(rate))
     }

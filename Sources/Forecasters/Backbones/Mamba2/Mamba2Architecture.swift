@@ -24,7 +24,7 @@ public enum Mamba2Architecture: BackboneArchitecture {
     ) {
       Mamba2(
         $0, width: configuration.hidden, layer: layer, taps: configuration.integer("taps"),
-        layout: &$1)
+        context: configuration.contextLength, layout: &$1)
     }
   }
 }

@@ -7,13 +7,14 @@ import NumericsCore
 /// matrix that is normal plus low rank and the bilinear rule.
 ///
 /// Trained as long convolutions, whose kernel of as many taps as the context comes from Cauchy sums and a transform; a
-/// step costs `O(N D)`. Starting values as in the paper: HiPPO-LegS, `dt` log-uniform in 0.001 to 0.1, `C` complex normal,
-/// skip normal.
+/// step costs `O(N D)`. Starting values as in the paper, but for the range of `dt`: HiPPO-LegS, `dt` log-uniform, `C`
+/// complex normal, skip normal.
 struct S4<Element: Real>: SequenceMixer {
   let width: Int
   let modes: Int
   /// Taps of the kernel.
   let size: Int
+  let steps: StepSize
   let logStep: ParameterLayout.Tensor
   let logDecay: ParameterLayout.Tensor
   let frequency: ParameterLayout.Tensor
@@ -25,14 +26,15 @@ struct S4<Element: Real>: SequenceMixer {
 
   /// - Parameters:
   ///   - stateSize: `N`, even: real numbers of state for each channel.
-  ///   - longest: steps of the longest sequence.
+  ///   - context: steps of a window.
   init(
-    _ name: String, width: Int, stateSize: Int, longest: Int, layout: inout ParameterLayout
+    _ name: String, width: Int, stateSize: Int, context: Int, layout: inout ParameterLayout
   ) {
     precondition(stateSize >= 2 && stateSize % 2 == 0, "a state of \(stateSize) has no halves")
     let (D, N) = (width, stateSize / 2)
     (self.width, modes) = (D, N)
-    size = (max(longest, 8)...).first { RealTransformPlan<Element>.supports($0) }!
+    size = (max(context, 8)...).first { RealTransformPlan<Element>.supports($0) }!
+    steps = StepSize(context: context, rate: 1)
     logStep = layout.add("\(name).log_step", [D])
     logDecay = layout.add("\(name).log_decay", [D, N])
     frequency = layout.add("\(name).frequency", [D, N])
@@ -54,7 +56,7 @@ struct S4<Element: Real>: SequenceMixer {
     let start = StateMatrix.NormalPlusLowRank(size: 2 * modes)
     var c: [Double] = []
     for d in 0..<width {
-      parameters[logStep.offset + d] = Element(StepSize.logUniform(using: &stream))
+      parameters[logStep.offset + d] = Element(steps.logUniform(using: &stream))
       for n in 0..<modes {
         let at = d * modes + n
         parameters[logDecay.offset + at] = Element(logarithm(-start.real[n]))

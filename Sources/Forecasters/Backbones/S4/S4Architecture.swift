@@ -21,7 +21,7 @@ public enum S4Architecture: BackboneArchitecture {
     MixerStack<Element>(configuration, inputs: inputs, norm: .layer, layout: &layout) {
       S4(
         $0, width: configuration.hidden, stateSize: configuration.integer("stateSize"),
-        longest: configuration.contextLength, layout: &$1)
+        context: configuration.contextLength, layout: &$1)
     }
   }
 }

@@ -27,8 +27,12 @@ public enum S4DArchitecture: BackboneArchitecture {
     let rule = Discretisation(rawValue: configuration.text("discretisation"))!
     let matrix = StateMatrix(rawValue: configuration.text("initialisation"))!
     return MixerStack<Element>(configuration, inputs: inputs, norm: .layer, layout: &layout) {
-      S4D(
-        $0, width: configuration.hidden, stateSize: size, rule: rule, matrix: matrix, layout: &$1)
+      name, layout in
+      S4D(name, layout: &layout) {
+        DiagonalStates(
+          name, width: configuration.hidden, stateSize: size, rule: rule, matrix: matrix,
+          context: configuration.contextLength, layout: &$0)
+      }
     }
   }
 }

@@ -6,7 +6,7 @@ import NumericsCore
 /// The mixer of simplified state spaces (S5; Smith et al. 2023, arXiv 2208.04933): one diagonal state space with `D`
 /// inputs and outputs, `GELU(y) * sigmoid(W GELU(y))` with `y = 2 Re(C s) + skip x` and `s` driven by `B x`.
 ///
-/// Starting values: the diagonal is that of HiPPO-N in blocks, `dt` log-uniform in 0.001 to 0.1 for each mode; `B`
+/// Starting values: the diagonal is that of HiPPO-N in blocks, `dt` log-uniform for each mode; `B`
 /// and `C` are complex normal, as real normal matrices are in the basis of the eigenvectors, which is unitary.
 struct S5<Element: Real>: SequenceMixer {
   let width: Int
@@ -14,6 +14,7 @@ struct S5<Element: Real>: SequenceMixer {
   let blocksOfMatrix: Int
   let rule: Discretisation
   let timeScale: Double
+  let steps: StepSize
   let input: ParameterLayout.Tensor
   let logStep: ParameterLayout.Tensor
   let logDecay: ParameterLayout.Tensor
@@ -26,10 +27,11 @@ struct S5<Element: Real>: SequenceMixer {
   ///   - stateSize: real numbers of state, even; the width, rounded up to even, if nil.
   ///   - blocksOfMatrix: HiPPO matrices on the diagonal at the start; divides half the state.
   ///   - rule: how the continuous system is discretised.
+  ///   - context: of the training, in steps, which bounds the memory at the start.
   ///   - timeScale: factor of all steps `dt`, not trained: the time from one observation to the next.
   init(
     _ name: String, width: Int, stateSize: Int? = nil, blocksOfMatrix: Int = 1,
-    rule: Discretisation, timeScale: Double = 1, layout: inout ParameterLayout
+    rule: Discretisation, context: Int, timeScale: Double = 1, layout: inout ParameterLayout
   ) {
     let state = stateSize ?? (width + 1) / 2 * 2
     precondition(state >= 2 && state % 2 == 0 && (state / 2) % blocksOfMatrix == 0)
@@ -38,6 +40,7 @@ struct S5<Element: Real>: SequenceMixer {
     self.blocksOfMatrix = blocksOfMatrix
     self.rule = rule
     self.timeScale = timeScale
+    steps = StepSize(context: context, rate: 0.5 * timeScale)
     input = layout.add("\(name).state_input", [D, 2 * P])
     logStep = layout.add("\(name).log_step", [P])
     logDecay = layout.add("\(name).log_decay", [P])
@@ -52,7 +55,7 @@ struct S5<Element: Real>: SequenceMixer {
     let start = StateMatrix.legS.eigenvalues(size: 2 * each)
     parameters.fillNormal(input, deviation: 1 / Double(2 * width).squareRoot(), using: &stream)
     for p in 0..<modes {
-      parameters[logStep.offset + p] = Element(StepSize.logUniform(using: &stream))
+      parameters[logStep.offset + p] = Element(steps.logUniform(using: &stream))
       parameters[logDecay.offset + p] = Element(logarithm(-start.real[p % each]))
       parameters[frequency.offset + p] = Element(start.imaginary[p % each])
     }

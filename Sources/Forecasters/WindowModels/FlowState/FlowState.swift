@@ -12,7 +12,9 @@ public import NumericsCore
 /// of the state spaces are multiplied by it, and forecast step `h` is at `(h + 1) 24 / season`. So parameters depend
 /// neither on the sampling nor on the horizon, as long as the forecast stays within the `span` of the functions.
 ///
-/// Deviations from the paper: inputs are those of `WindowFeatures`, and training has targets after the window alone.
+/// Training forecasts from many context lengths at once (the paper's parallel targets): from every end of a horizon
+/// inside of the window too, so that all of its values are targets. Deviations from the paper: inputs are those of
+/// `WindowFeatures`, forecasts are distances from the linear start, and the ends are a horizon apart, not a step.
 public struct FlowState<Element: Real>: WindowModel {
   private let stack: MixerStack<Element>
   private let decoder: Projection
@@ -21,6 +23,7 @@ public struct FlowState<Element: Real>: WindowModel {
   private let values: [Element]
   private let functions: Int
   private let horizon: Int
+  private let configuration: ForecasterConfiguration
 
   init(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
@@ -30,9 +33,10 @@ public struct FlowState<Element: Real>: WindowModel {
     stack = MixerStack(configuration, inputs: inputs, norm: .layer, layout: &layout) {
       S5(
         $0, width: configuration.hidden, stateSize: size == 0 ? nil : size, rule: .zeroOrderHold,
-        timeScale: timeScale, layout: &$1)
+        context: configuration.contextLength, timeScale: timeScale, layout: &$1)
     }
     levels = configuration.quantiles.count
+    self.configuration = configuration
     functions = configuration.integer("functions")
     horizon = configuration.horizon
     decoder = Projection(
@@ -64,24 +68,52 @@ public struct FlowState<Element: Real>: WindowModel {
       decoder.weight, deviation: 0.1 / Double(stack.width).squareRoot(), using: &stream)
   }
 
-  private func decoded(_ state: Tensor<Element>) -> Tensor<Element> {
+  /// `[B, n, H Q]` of `n` states `[n, B, D]`.
+  private func decoded(_ states: Tensor<Element>) -> Tensor<Element> {
+    let (n, B) = (states.shape[0], states.shape[1])
+    return decoder(states.exchanged(axis: 0)).reshaped([B, n, levels, functions])
+      .linear(states.graph.constant(values, [functions, horizon]))
+      .exchanged(axis: 2).reshaped([B, n, horizon * levels])
+  }
+
+  private func forecast(_ state: Tensor<Element>) -> Tensor<Element> {
     let B = state.shape[0]
-    return decoder(state).reshaped([B, levels, functions])
-      .linear(state.graph.constant(values, [functions, horizon]))
-      .exchanged(axis: 1).reshaped([B, horizon * levels])
+    return decoded(state.reshaped([1, B, stack.width])).reshaped([B, horizon * levels])
   }
 
   public func apply(to inputs: Tensor<Element>) -> Tensor<Element> {
-    decoded(stack.encode(inputs))
+    forecast(stack.encode(inputs))
   }
 
   /// Block by block.
   public func applyRecomputed(to inputs: Tensor<Element>) -> Tensor<Element> {
-    decoded(stack.encodeRecomputed(inputs))
+    forecast(stack.encodeRecomputed(inputs))
+  }
+
+  public func applyForTraining(
+    to inputs: Tensor<Element>, head: QuantileHead<Element>, recompute: Bool
+  ) -> TrainingForecast<Element> {
+    let (T, B) = (inputs.shape[0], inputs.shape[1])
+    let states = recompute ? stack.recomputed(inputs) : stack.sequence(inputs)
+    let raw = forecast(states[T - 1])
+    // Horizons that fill the window, the first of them perhaps in part.
+    let n = (T + horizon - 1) / horizon
+    guard n > 1 else { return TrainingForecast(raw: raw) }
+    let graph = inputs.graph
+    let visible = graph.constant([Element](repeating: 1, count: n * B), [n, B])
+    let origins = graph.apply(
+      PatchOrigins<Element>(
+        steps: T, batch: B, features: inputs.shape[2], patch: horizon, patches: n, ahead: 1,
+        horizon: horizon, seasons: configuration.usableSeasons), to: [inputs, visible])
+    let ends = (1..<n).map { T - (n - $0) * horizon }
+    let before = Tensor.joined(ends.map { states.slice(axis: 0, ($0 - 1)..<$0) }, axis: 0)
+    let inner = head.quantiles(
+      of: decoded(before), starts: origins[1], ahead: origins[2], patches: 1)
+    return TrainingForecast(raw: raw, inner: (inner, origins[0]))
   }
 }
 
-public enum FlowStateArchitecture: NetworkArchitecture {
+public enum FlowStateArchitecture: ContinuousTimeArchitecture {
   public static let kind = "flowstate"
   public static let help =
     "S5 in continuous time with a decoder of functions: one model for any sampling and horizon."
@@ -108,6 +140,16 @@ public enum FlowStateArchitecture: NetworkArchitecture {
         "span is \(configuration.number("span")), expected at least the horizon, \(needed) base steps"
       )
     }
+  }
+
+  public static func stepLength(_ configuration: ForecasterConfiguration) -> Double {
+    FlowState<Double>.timeScale(configuration)
+  }
+
+  public static func settled(_ configuration: ForecasterConfiguration) -> ForecasterConfiguration {
+    var settled = configuration
+    settled.options["span"] = .number(FlowState<Double>.span(configuration))
+    return settled
   }
 
   public static func makeModel<Element: Real>(
