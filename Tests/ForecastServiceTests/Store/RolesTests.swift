@@ -69,6 +69,7 @@ struct RolesTests {
     for table in [
       "forecast_point", "publication", "model_version", "job_version", "run", "attempt",
       "privacy_budget", "privacy_block_rule", "privacy_charge", "privacy_charge_state",
+      "private_input", "private_release", "private_value",
     ] {
       for privilege in ["DELETE", "TRUNCATE"] {
         let held = try await service.value(
