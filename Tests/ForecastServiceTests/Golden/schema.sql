@@ -339,8 +339,8 @@ CREATE TABLE forecast.privacy_budget (
     CONSTRAINT privacy_budget_delta_limit_check CHECK (((delta_limit > (0)::double precision) AND (delta_limit < (1)::double precision))),
     CONSTRAINT privacy_budget_epsilon_limit_check CHECK (((epsilon_limit > (0)::numeric) AND (epsilon_limit < '1000000000000000'::numeric))),
     CONSTRAINT privacy_budget_note_check CHECK ((note <> ''::text)),
-    CONSTRAINT privacy_budget_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text]))),
-    CONSTRAINT privacy_budget_unit_has_steps CHECK (((unit = 'series'::text) = (unit_steps IS NULL))),
+    CONSTRAINT privacy_budget_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text, 'person'::text]))),
+    CONSTRAINT privacy_budget_unit_has_steps CHECK (((unit = ANY (ARRAY['series'::text, 'person'::text])) = (unit_steps IS NULL))),
     CONSTRAINT privacy_budget_unit_steps_check CHECK ((unit_steps >= 2)),
     CONSTRAINT privacy_budget_valid_for_a_time CHECK ((valid_from < valid_until))
 );
@@ -378,14 +378,14 @@ COMMENT ON COLUMN forecast.privacy_budget.account IS 'Name that a job gives: one
 -- Name: COLUMN privacy_budget.unit; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), or one window of context and horizon. Equal in all blocks of an account; a run that samples another unit is refused.';
+COMMENT ON COLUMN forecast.privacy_budget.unit IS 'What is protected: all of a series, a stretch of time of a series (block), one window of context and horizon, or a person who adds to the values of each time slot no more than the sensitivity that the job declares (input perturbation). Equal in all blocks of an account; a run that samples another unit is refused.';
 
 
 --
 -- Name: COLUMN privacy_budget.unit_steps; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_budget.unit_steps IS 'Steps of the series that a block or a window is long; NULL for series. A run with another length is refused.';
+COMMENT ON COLUMN forecast.privacy_budget.unit_steps IS 'Steps of the series that a block or a window is long; NULL for series and person. A run with another length is refused.';
 
 
 --
@@ -587,17 +587,25 @@ CREATE TABLE forecast.privacy_charge (
     reserved_at timestamp with time zone NOT NULL,
     reserved_by text NOT NULL,
     digest bytea NOT NULL,
+    cycle integer,
+    bands integer,
     CONSTRAINT privacy_charge_added_delta_check CHECK (((added_delta >= (0)::double precision) AND (added_delta < (1)::double precision))),
+    CONSTRAINT privacy_charge_bands_check CHECK ((bands >= 1)),
     CONSTRAINT privacy_charge_composed_epsilon_check CHECK (((composed_epsilon > (0)::numeric) AND (composed_epsilon < '1000000000000000'::numeric))),
+    CONSTRAINT privacy_charge_cycle_check CHECK ((cycle >= 1)),
     CONSTRAINT privacy_charge_delta_check CHECK (((delta > (0)::double precision) AND (delta < (1)::double precision))),
     CONSTRAINT privacy_charge_digest_check CHECK ((octet_length(digest) = 32)),
     CONSTRAINT privacy_charge_epsilon_check CHECK (((epsilon > (0)::numeric) AND (epsilon < '1000000000000000'::numeric))),
-    CONSTRAINT privacy_charge_mechanism_known CHECK ((mechanism = ANY (ARRAY['subsampled-gaussian'::text, 'release'::text]))),
+    CONSTRAINT privacy_charge_mechanism_known CHECK ((mechanism = ANY (ARRAY['subsampled-gaussian'::text, 'correlated-gaussian'::text, 'input-gaussian'::text, 'release'::text]))),
     CONSTRAINT privacy_charge_number_check CHECK ((number >= 1)),
     CONSTRAINT privacy_charge_parameters_fit CHECK (
-CASE mechanism
-    WHEN 'subsampled-gaussian'::text THEN ((num_nulls(sampling_rate, noise_multiplier, steps) = 0) AND (release_epsilon IS NULL) AND (sampling_rate > (0)::double precision) AND (sampling_rate <= (1)::double precision) AND (noise_multiplier > (0)::double precision) AND (noise_multiplier < 'Infinity'::double precision) AND ((steps >= 1) AND (steps <= '1000000000000'::bigint)))
-    ELSE ((release_epsilon > (0)::numeric) AND (release_epsilon < '1000000000000000'::numeric) AND (num_nonnulls(sampling_rate, noise_multiplier, steps) = 0))
+CASE
+    WHEN (mechanism = 'release'::text) THEN ((release_epsilon > (0)::numeric) AND (release_epsilon < '1000000000000000'::numeric) AND (num_nonnulls(sampling_rate, noise_multiplier, steps, cycle, bands) = 0))
+    ELSE ((num_nulls(noise_multiplier, steps) = 0) AND (release_epsilon IS NULL) AND (noise_multiplier > (0)::double precision) AND (noise_multiplier < 'Infinity'::double precision) AND ((steps >= 1) AND (steps <= '1000000000000'::bigint)) AND ((mechanism = 'subsampled-gaussian'::text) = (sampling_rate IS NOT NULL)) AND ((sampling_rate IS NULL) OR ((sampling_rate > (0)::double precision) AND (sampling_rate <= (1)::double precision))) AND (num_nonnulls(cycle, bands) =
+    CASE mechanism
+        WHEN 'correlated-gaussian'::text THEN 2
+        ELSE 0
+    END))
 END),
     CONSTRAINT privacy_charge_purpose_check CHECK ((purpose ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
@@ -656,35 +664,35 @@ COMMENT ON COLUMN forecast.privacy_charge.purpose IS 'What for, such as fit; one
 -- Name: COLUMN privacy_charge.mechanism; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge.mechanism IS 'subsampled-gaussian: steps with Poisson sampling, contributions clipped, normal noise on their sum. release: anything else that is (release_epsilon, added_delta)-differentially private.';
+COMMENT ON COLUMN forecast.privacy_charge.mechanism IS 'subsampled-gaussian: steps with Poisson sampling, contributions clipped, normal noise on their sum. correlated-gaussian: steps in which units take turns, noises of steps correlated (DP-FTRL). input-gaussian: normal noise on every value of so many time slots. release: anything else that is (release_epsilon, added_delta)-differentially private.';
 
 
 --
 -- Name: COLUMN privacy_charge.sampling_rate; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge.sampling_rate IS 'Probability that a unit takes part in a step; NULL for a release.';
+COMMENT ON COLUMN forecast.privacy_charge.sampling_rate IS 'Probability that a unit takes part in a step; NULL unless units are sampled.';
 
 
 --
 -- Name: COLUMN privacy_charge.noise_multiplier; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge.noise_multiplier IS 'Standard deviation of the noise in clipping norms; NULL for a release.';
+COMMENT ON COLUMN forecast.privacy_charge.noise_multiplier IS 'Standard deviation of the noise in clipping norms (of what is released, before it is mixed), or in sensitivities of the values; NULL for a release.';
 
 
 --
 -- Name: COLUMN privacy_charge.steps; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge.steps IS 'Steps that were asked for; all of them count, whether or not they were taken. NULL for a release.';
+COMMENT ON COLUMN forecast.privacy_charge.steps IS 'Steps that were asked for, or time slots of input-gaussian; all of them count, whether or not they were taken. NULL for a release.';
 
 
 --
 -- Name: COLUMN privacy_charge.release_epsilon; Type: COMMENT; Schema: forecast; Owner: -
 --
 
-COMMENT ON COLUMN forecast.privacy_charge.release_epsilon IS 'Epsilon of a release; NULL for subsampled-gaussian.';
+COMMENT ON COLUMN forecast.privacy_charge.release_epsilon IS 'Epsilon of a release; NULL for all else.';
 
 
 --
@@ -737,6 +745,20 @@ COMMENT ON COLUMN forecast.privacy_charge.digest IS 'SHA-256 over the digest of 
 
 
 --
+-- Name: COLUMN privacy_charge.cycle; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.cycle IS 'Of correlated-gaussian: steps from one turn of a unit to its next; NULL for all else.';
+
+
+--
+-- Name: COLUMN privacy_charge.bands; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.privacy_charge.bands IS 'Of correlated-gaussian: of how many steps the noise is mixed; NULL for all else.';
+
+
+--
 -- Name: privacy_charge_digest(bytea, uuid, forecast.privacy_charge); Type: FUNCTION; Schema: forecast; Owner: -
 --
 
@@ -749,7 +771,8 @@ CREATE FUNCTION forecast.privacy_charge_digest(previous bytea, budget_key uuid, 
     (charge).run_id::text, (charge).attempt_token::text, (charge).purpose, (charge).mechanism,
     coalesce((charge).sampling_rate::text, '-'), coalesce((charge).noise_multiplier::text, '-'),
     coalesce((charge).steps::text, '-'), coalesce((charge).release_epsilon::text, '-'), (charge).added_delta::text,
-    (charge).delta::text, (charge).epsilon::text, (charge).composed_epsilon::text), 'UTF8'))
+    (charge).delta::text, (charge).epsilon::text, (charge).composed_epsilon::text, (charge).cycle::text,
+    (charge).bands::text), 'UTF8'))
 $$;
 
 
@@ -2438,8 +2461,8 @@ CREATE TABLE forecast.privacy_block_rule (
     CONSTRAINT privacy_block_rule_epsilon_limit_check CHECK (((epsilon_limit > (0)::numeric) AND (epsilon_limit < '1000000000000000'::numeric))),
     CONSTRAINT privacy_block_rule_note_check CHECK ((note <> ''::text)),
     CONSTRAINT privacy_block_rule_period_check CHECK ((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text, 'quarter'::text, 'year'::text]))),
-    CONSTRAINT privacy_block_rule_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text]))),
-    CONSTRAINT privacy_block_rule_unit_has_steps CHECK (((unit = 'series'::text) = (unit_steps IS NULL))),
+    CONSTRAINT privacy_block_rule_unit_check CHECK ((unit = ANY (ARRAY['series'::text, 'block'::text, 'window'::text, 'person'::text]))),
+    CONSTRAINT privacy_block_rule_unit_has_steps CHECK (((unit = ANY (ARRAY['series'::text, 'person'::text])) = (unit_steps IS NULL))),
     CONSTRAINT privacy_block_rule_unit_steps_check CHECK ((unit_steps >= 2))
 );
 
@@ -2648,7 +2671,9 @@ CREATE VIEW forecast.privacy_charges AS
     s.entered_at AS state_since,
     c.reserved_by,
     encode(c.digest, 'hex'::text) AS digest,
-    (c.digest = forecast.privacy_charge_digest(lag(c.digest) OVER (PARTITION BY c.budget_id ORDER BY c.number), b.budget_key, c.*)) AS intact
+    (c.digest = forecast.privacy_charge_digest(lag(c.digest) OVER (PARTITION BY c.budget_id ORDER BY c.number), b.budget_key, c.*)) AS intact,
+    c.cycle,
+    c.bands
    FROM ((((forecast.privacy_charge c
      JOIN forecast.privacy_budget b ON ((b.budget_id = c.budget_id)))
      JOIN forecast.run r ON ((r.run_id = c.run_id)))
@@ -2669,6 +2694,236 @@ CREATE VIEW forecast.privacy_charges AS
 --
 
 COMMENT ON VIEW forecast.privacy_charges IS 'Every charge with its run and job, in the order of number: by whom, when, with which parameters, and to what the budget''s total rose. state: reserved (nothing was read under it), begun (private data may have been read), unused (its attempt ended before the training began: the next attempt at the run may use it), committed (published); all of them count. intact is false where a row was altered or one before it is missing.';
+
+
+--
+-- Name: private_input; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.private_input (
+    input_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    account text NOT NULL,
+    source_digest bytea NOT NULL,
+    sensitivity double precision NOT NULL,
+    deviation double precision NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT private_input_deviation_check CHECK (((deviation > (0)::double precision) AND (deviation < 'Infinity'::double precision))),
+    CONSTRAINT private_input_sensitivity_check CHECK (((sensitivity > (0)::double precision) AND (sensitivity < 'Infinity'::double precision))),
+    CONSTRAINT private_input_source_digest_check CHECK ((octet_length(source_digest) = 32))
+);
+
+
+--
+-- Name: TABLE private_input; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.private_input IS 'A source whose values are released with noise, each once. Another query, frequency, time zone, account, sensitivity or noise is another input, which releases all over again and pays for it.';
+
+
+--
+-- Name: COLUMN private_input.input_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.input_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN private_input.job_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.job_id IS 'The job whose source it is.';
+
+
+--
+-- Name: COLUMN private_input.account; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.account IS 'The account that pays.';
+
+
+--
+-- Name: COLUMN private_input.source_digest; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.source_digest IS 'SHA-256 of query, frequency and time zone.';
+
+
+--
+-- Name: COLUMN private_input.sensitivity; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.sensitivity IS 'Most that one person changes the values of a time slot by, in the Euclidean norm, as the job declares.';
+
+
+--
+-- Name: COLUMN private_input.deviation; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.deviation IS 'Standard deviation of the noise on each value, in the unit of the values.';
+
+
+--
+-- Name: COLUMN private_input.created_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_input.created_at IS 'When a run first released of it.';
+
+
+--
+-- Name: private_input_input_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.private_input ALTER COLUMN input_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.private_input_input_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: private_release; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.private_release (
+    release_id bigint NOT NULL,
+    input_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    first_slot bigint NOT NULL,
+    paid_through bigint NOT NULL,
+    released_through bigint NOT NULL,
+    released_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT private_release_pays_ahead CHECK (((first_slot <= paid_through) AND (released_through <= paid_through)))
+);
+
+
+--
+-- Name: TABLE private_release; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.private_release IS 'What runs released of an input: written with the values, in the transaction that commits the charge. Append-only.';
+
+
+--
+-- Name: COLUMN private_release.release_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.release_id IS 'Surrogate key.';
+
+
+--
+-- Name: COLUMN private_release.input_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.input_id IS 'The input.';
+
+
+--
+-- Name: COLUMN private_release.run_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.run_id IS 'The run.';
+
+
+--
+-- Name: COLUMN private_release.first_slot; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.first_slot IS 'The first slot that the run paid for, as a number of the job''s grid: the one after those paid for before.';
+
+
+--
+-- Name: COLUMN private_release.paid_through; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.paid_through IS 'The last slot that is paid for: the one of the run''s cutoff.';
+
+
+--
+-- Name: COLUMN private_release.released_through; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.released_through IS 'The last slot that had a value. Slots up to here are closed: what is missing in them stays missing. Those after it, paid for and empty so far, are released by the next run that pays.';
+
+
+--
+-- Name: COLUMN private_release.released_at; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_release.released_at IS 'When.';
+
+
+--
+-- Name: private_release_release_id_seq; Type: SEQUENCE; Schema: forecast; Owner: -
+--
+
+ALTER TABLE forecast.private_release ALTER COLUMN release_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME forecast.private_release_release_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: private_value; Type: TABLE; Schema: forecast; Owner: -
+--
+
+CREATE TABLE forecast.private_value (
+    input_id bigint NOT NULL,
+    series text NOT NULL,
+    slot bigint NOT NULL,
+    stamp bigint NOT NULL,
+    value double precision NOT NULL,
+    CONSTRAINT private_value_value_check CHECK ((abs(value) < 'Infinity'::double precision))
+);
+
+
+--
+-- Name: TABLE private_value; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON TABLE forecast.private_value IS 'Values of an input with their noise: all that training and prediction ever see of them. Append-only; a value that is corrected in the source stays as it was released.';
+
+
+--
+-- Name: COLUMN private_value.input_id; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_value.input_id IS 'The input.';
+
+
+--
+-- Name: COLUMN private_value.series; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_value.series IS 'The key from the source query.';
+
+
+--
+-- Name: COLUMN private_value.slot; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_value.slot IS 'Number of the step on the job''s grid.';
+
+
+--
+-- Name: COLUMN private_value.stamp; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_value.stamp IS 'The row''s time stamp in microseconds since 1970 UTC, or its integer step.';
+
+
+--
+-- Name: COLUMN private_value.value; Type: COMMENT; Schema: forecast; Owner: -
+--
+
+COMMENT ON COLUMN forecast.private_value.value IS 'The value plus normal noise of the input''s deviation.';
 
 
 --
@@ -3353,6 +3608,54 @@ ALTER TABLE ONLY forecast.privacy_charge_state
 
 
 --
+-- Name: private_input private_input_job_id_account_source_digest_sensitivity_devi_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_input
+    ADD CONSTRAINT private_input_job_id_account_source_digest_sensitivity_devi_key UNIQUE (job_id, account, source_digest, sensitivity, deviation);
+
+
+--
+-- Name: private_input private_input_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_input
+    ADD CONSTRAINT private_input_pkey PRIMARY KEY (input_id);
+
+
+--
+-- Name: private_release private_release_input_id_first_slot_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_release
+    ADD CONSTRAINT private_release_input_id_first_slot_key UNIQUE (input_id, first_slot);
+
+
+--
+-- Name: private_release private_release_input_id_paid_through_key; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_release
+    ADD CONSTRAINT private_release_input_id_paid_through_key UNIQUE (input_id, paid_through);
+
+
+--
+-- Name: private_release private_release_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_release
+    ADD CONSTRAINT private_release_pkey PRIMARY KEY (release_id);
+
+
+--
+-- Name: private_value private_value_pkey; Type: CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_value
+    ADD CONSTRAINT private_value_pkey PRIMARY KEY (input_id, series, slot);
+
+
+--
 -- Name: publication publication_attempt_token_key; Type: CONSTRAINT; Schema: forecast; Owner: -
 --
 
@@ -3607,6 +3910,27 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.priva
 
 
 --
+-- Name: private_input append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.private_input FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
+
+
+--
+-- Name: private_release append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.private_release FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
+
+
+--
+-- Name: private_value append_only; Type: TRIGGER; Schema: forecast; Owner: -
+--
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON forecast.private_value FOR EACH STATEMENT EXECUTE FUNCTION forecast.refuse_ledger_change();
+
+
+--
 -- Name: forecast_point immutable; Type: TRIGGER; Schema: forecast; Owner: -
 --
 
@@ -3744,6 +4068,38 @@ ALTER TABLE ONLY forecast.privacy_charge_state
 
 ALTER TABLE ONLY forecast.privacy_charge_state
     ADD CONSTRAINT privacy_charge_state_charge_id_fkey FOREIGN KEY (charge_id) REFERENCES forecast.privacy_charge(charge_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: private_input private_input_job_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_input
+    ADD CONSTRAINT private_input_job_id_fkey FOREIGN KEY (job_id) REFERENCES forecast.job(job_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: private_release private_release_input_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_release
+    ADD CONSTRAINT private_release_input_id_fkey FOREIGN KEY (input_id) REFERENCES forecast.private_input(input_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: private_release private_release_run_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_release
+    ADD CONSTRAINT private_release_run_id_fkey FOREIGN KEY (run_id) REFERENCES forecast.run(run_id) ON DELETE RESTRICT;
+
+
+--
+-- Name: private_value private_value_input_id_fkey; Type: FK CONSTRAINT; Schema: forecast; Owner: -
+--
+
+ALTER TABLE ONLY forecast.private_value
+    ADD CONSTRAINT private_value_input_id_fkey FOREIGN KEY (input_id) REFERENCES forecast.private_input(input_id) ON DELETE RESTRICT;
 
 
 --
@@ -4175,6 +4531,30 @@ GRANT SELECT ON TABLE forecast.privacy_accounts TO forecast_reader;
 --
 
 GRANT SELECT ON TABLE forecast.privacy_charges TO forecast_reader;
+
+
+--
+-- Name: TABLE private_input; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.private_input TO forecast_operator;
+GRANT INSERT ON TABLE forecast.private_input TO forecast_worker;
+
+
+--
+-- Name: TABLE private_release; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.private_release TO forecast_operator;
+GRANT INSERT ON TABLE forecast.private_release TO forecast_worker;
+
+
+--
+-- Name: TABLE private_value; Type: ACL; Schema: forecast; Owner: -
+--
+
+GRANT SELECT ON TABLE forecast.private_value TO forecast_operator;
+GRANT INSERT ON TABLE forecast.private_value TO forecast_worker;
 
 
 --
