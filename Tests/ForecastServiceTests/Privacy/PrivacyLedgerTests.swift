@@ -208,7 +208,7 @@ struct PrivacyLedgerTests {
     try await reserve(.block(steps: 168))
     #expect(throws: ServiceError.self) { try ProtectedUnit(name: "series", steps: 3) }
     #expect(throws: ServiceError.self) { try ProtectedUnit(name: "block", steps: nil) }
-    #expect(throws: ServiceError.self) { try ProtectedUnit(name: "person", steps: nil) }
+    #expect(throws: ServiceError.self) { try ProtectedUnit(name: "person", steps: 3) }
     await service.close()
   }
 
