@@ -22,7 +22,8 @@ struct InputPerturbationTests {
       let mu = 3120.0.squareRoot() * sensitivity / deviation
       func phi(_ x: Double) -> Double { erfc(-x / 2.0.squareRoot()) / 2 }
       let plain = phi(mu / 2 - found / mu) - exp(found) * phi(-mu / 2 - found / mu)
-      #expect(plain <= delta * (1 + 1e-9) && plain > delta * 0.999)
+      // The grid of slots with a million cells is paid for: up to 1e-4 of the noise.
+      #expect(plain <= delta * (1 + 1e-9) && plain > delta * 0.99)
     }
   }
 

@@ -67,7 +67,8 @@ struct PrivateJobTests {
     let message = try #require(
       try await service.value(
         "SELECT message FROM forecast.run_event WHERE message LIKE '%no private training%'"))
-    #expect(message.contains("demand") && message.contains("predicting with the model of"), "\(message)")
+    #expect(
+      message.contains("demand") && message.contains("predicting with the model of"), "\(message)")
     await service.pool.close()
   }
 
