@@ -152,8 +152,10 @@ final class PrivateMeasurement {
     for k in 0..<weight.count { parameters[weight.offset + k] = Float(stream.normal()) * 0.1 }
     self.inputs = Buffer((0..<batch * length * inputs).map { _ in Float(stream.normal()) })
     optimiser = Optimiser(.adam, count: layout.count)
-    func graph(_ rows: Int) -> (graph: Graph<Float>, x: Tensor<Float>, loss: Tensor<Float>) {
-      let graph = Graph<Float>()
+    func graph(
+      _ rows: Int, segmentBytes: Int? = nil
+    ) -> (graph: Graph<Float>, x: Tensor<Float>, loss: Tensor<Float>) {
+      let graph = Graph<Float>(segmentBytes: segmentBytes)
       let x = graph.input([length, rows, inputs])
       let y = backbone.apply(to: x).last
         .linear(graph.parameter(weight), bias: graph.parameter(bias))
@@ -168,6 +170,10 @@ final class PrivateMeasurement {
       }
       return (plan, x)
     }
+    func ordinaryPlan(_ rows: Int) -> (plan: Plan<Float>, x: Tensor<Float>) {
+      let (whole, x, loss) = graph(rows, segmentBytes: Graph<Float>.cachedSegmentBytes)
+      return (Plan(whole, loss: loss), x)
+    }
     func part(_ thread: Int, private isPrivate: Bool) throws -> Part {
       let mine = batch * thread / threads..<batch * (thread + 1) / threads
       // As a job has it: all rows at once, or as many units as a pass takes.
@@ -180,9 +186,7 @@ final class PrivateMeasurement {
         first in
         let rows = first..<min(first + together, mine.upperBound)
         if bySize[rows.count] == nil {
-          let (whole, x, loss) = graph(rows.count)
-          let planned =
-            isPrivate ? try unitPlan(rows.count) : (plan: Plan(whole, loss: loss), x: x)
+          let planned = isPrivate ? try unitPlan(rows.count) : ordinaryPlan(rows.count)
           bySize[rows.count] = (Execution(planned.plan, arena: arena), planned.x)
         }
         let (execution, x) = bySize[rows.count]!
