@@ -142,7 +142,7 @@ struct PrivacyProgramTests {
       "8.1", "--delta", "1e-4")
     _ = try await call(
       "forecastctl", "privacy", "budget", "create", "paris-mobility", "--unit", "block",
-      "--unit-steps", "48", "--every", "month", "--timezone", "Europe/Paris", "--epsilon", "12",
+      "--unit-steps", "96", "--every", "month", "--timezone", "Europe/Paris", "--epsilon", "12",
       "--delta", "1e-5")
     for name in ["m3-monthly-private", "paris-mobility-private"] {
       _ = try await call(
@@ -166,7 +166,7 @@ struct PrivacyProgramTests {
         "SELECT job, count(DISTINCT series)::text FROM forecast.current GROUP BY job ORDER BY job")
         == [["m3-monthly-private", "12"], ["paris-mobility-private", "3"]])
     let shown = try await call("forecastctl", "privacy", "show").output
-    for words in ["all of a series", "a block of 48 steps in a month", "3, 2020-08 to 2020-10"] {
+    for words in ["all of a series", "a block of 96 steps in a month", "3, 2020-08 to 2020-10"] {
       #expect(shown.contains(words), "\(shown)")
     }
     // The second training does not fit: it goes on with the first model and says so.

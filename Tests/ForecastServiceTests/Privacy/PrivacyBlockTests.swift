@@ -155,7 +155,8 @@ struct PrivacyBlockTests {
           epsilonLimit: #require(EpsilonAmount("1")), deltaLimit: 1e-6))
     }
     await refused("has budgets already") { try await rule("all") }
-    await refused("never changed") { try await rule("people") }
+    try await rule("twice")
+    await refused("never changed") { try await rule("twice") }
     await refused("no time zone") { try await rule("other", "Mars/Olympus") }
     await refused("no budgets by block") {
       _ = try await service.ledger.reserve(
