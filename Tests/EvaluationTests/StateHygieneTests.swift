@@ -2,7 +2,6 @@ import Evaluation
 import Forecasters
 import TestSupport
 import Testing
-import Training
 
 /// Whether a state trained over one context serves a stream: errors at 1, 4 and 16 contexts.
 @Suite("State hygiene")
@@ -12,11 +11,12 @@ struct StateHygieneTests {
   static let kinds = Registry.entries.compactMap { ($0 as? any BackboneArchitecture.Type)?.kind }
     .filter { !windows.contains($0) }
 
-  private func trained(_ kind: String, longContexts: Double) throws -> SequenceTaskTrial {
+  /// - Parameter longContexts: half, where a trainer takes a quarter: the steps are few.
+  private func trained(_ kind: String, longContexts: Double = 0.5) throws -> SequenceTaskTrial {
     let trial = try SequenceTaskTrial(
       .wave,
       ForecasterConfiguration(
-        kind: kind, hidden: 16, layers: 1, contextLength: 24, horizon: 1))
+        kind: kind, hidden: 32, layers: 1, contextLength: 24, horizon: 1))
     trial.train(steps: 400, longContexts: longContexts)
     return trial
   }
@@ -25,7 +25,7 @@ struct StateHygieneTests {
   @Test(
     "the error does not rise at 4 and 16 contexts, read whole or as a stream", arguments: kinds)
   func holds(kind: String) throws {
-    let trial = try trained(kind, longContexts: TrainingConfiguration().longContexts)
+    let trial = try trained(kind)
     let error = trial.score(steps: 24)
     // The wave's own mean square is 0.5: something was learnt.
     #expect(error < 0.1)
@@ -33,15 +33,15 @@ struct StateHygieneTests {
     #expect(trial.score(steps: 16 * 24, streaming: true) < 1.05 * error)
   }
 
-  @Test("without longer contexts in training it rises", arguments: ["lstm", "s4d"])
-  func rises(kind: String) throws {
-    let trial = try trained(kind, longContexts: 0)
-    #expect(trial.score(steps: 16 * 24) > 1.2 * trial.score(steps: 24))
+  @Test("without longer contexts in training it rises")
+  func rises() throws {
+    let trial = try trained("lstm", longContexts: 0)
+    #expect(trial.score(steps: 16 * 24) > 1.5 * trial.score(steps: 24))
   }
 
   @Test("what reads a window forgets all before it", arguments: windows)
   func forgets(kind: String) throws {
-    let trial = try trained(kind, longContexts: TrainingConfiguration().longContexts)
+    let trial = try trained(kind)
     let error = trial.score(steps: 4 * 24)
     expectClose(trial.score(steps: 16 * 24, streaming: true), error, absolute: 1e-4 * error)
   }
