@@ -82,7 +82,9 @@ public struct BacktestScores: Sendable {
     coverage = intervals.coverage
     func mean(_ errors: [Mean], _ body: (Double, _ unit: Double) -> Double?) -> Double? {
       var mean = Mean()
-      for (error, unit) in zip(errors, deviations) { mean.add(error.value.flatMap { body($0, unit) }) }
+      for (error, unit) in zip(errors, deviations) {
+        mean.add(error.value.flatMap { body($0, unit) })
+      }
       return mean.value
     }
     standardisedMSE = mean(squared) { $1 > 0 ? $0 / ($1 * $1) : nil }
