@@ -106,8 +106,8 @@ public struct WindowFeatures: Sendable {
     }
     Self.fillCandidates(
       batch.candidates + row * H * configuration.skipCount, steps: 0..<H, end: end, from: from,
-      usable: usable, lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) }
-    ) { value($0, from: from) }
+      usable: usable, lag: { clock.lag(at: firstOrdinal + $0, season: $1, count: $2) },
+      { value($0, from: from) })
     // Nothing observed, nothing to scale by: such a window teaches nothing.
     let blank = !values[from..<end].contains { !$0.isNaN }
     for h in 0..<H {

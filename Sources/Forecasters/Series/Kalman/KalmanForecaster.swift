@@ -10,7 +10,7 @@ import Foundation
 /// slope or a spread of logarithms would soon go beyond all numbers otherwise. Variances are those of maximum likelihood over the share of observations
 /// that the parameters leave. A series with a single value or no change stays where it is.
 package final class KalmanForecaster: SeriesForecaster {
-  /// Few: a season of many states takes a second a series.
+  /// Few: a season of many states takes a tenth of a second a series.
   package let batch = 4
 
   private let horizon: Int
