@@ -106,7 +106,8 @@ package final class MaximumLikelihood {
     for _ in structure.seasons { x.append(log(2e-3 * changes)) }
     if let near, near.logLikelihood.isFinite {
       func take(_ from: Int, _ to: Int) { x[to] = max(log(near.variances[from]), log(1e-5)) }
-      (take(0, 0), take(1, 1))
+      take(0, 0)
+      take(1, 1)
       let (own, other) = (structure.trend == .level ? 2 : 3, near.structure.trend == .level ? 2 : 3)
       if own == 3, other == 3 { take(2, 2) }
       if near.structure.seasons == structure.seasons {
