@@ -52,6 +52,10 @@ struct Backtest: ParsableCommand {
     let stride: Int
     /// Of the scale of MASE.
     let season: Int
+    /// Horizons at the end of what is learned from that serve as validation alone; nil for what a job does.
+    let validation: Int?
+    /// Steps at the start of a series whose deviation is its unit; nil for all that is learned from.
+    let unitSteps: Int?
   }
 
   struct Answer: Encodable {
@@ -68,6 +72,8 @@ struct Backtest: ParsableCommand {
 
   struct Scores: Encodable {
     let mase, smape, weightedQuantileLoss, coverage, mse, mae: Double?
+    /// In units of the data.
+    let rmse, error, mape: Double?
   }
 
   func run() throws {
@@ -81,18 +87,24 @@ struct Backtest: ParsableCommand {
       steps: request.steps, batch: request.batch, learningRate: request.learningRate,
       seed: request.seed, threads: request.threads)
     training.longContexts = request.longContexts ?? training.longContexts
+    if let windows = request.validation {
+      training.validationWindows = windows
+      training.refitOnAll = false
+    }
     let result = try Trainer(training).fit(request.model, on: origins.training)
     let fitted = (ContinuousClock.now - began).seconds
     let used = Self.processorSeconds() - processor
     let before = ContinuousClock.now
     let scores = try BacktestScores(
-      result.forecaster, origins, seasonality: request.season, threads: request.threads)
+      result.forecaster, origins, seasonality: request.season, unitSteps: request.unitSteps,
+      threads: request.threads)
     try printJSON(
       Answer(
         scores: Scores(
           mase: scores.mase, smape: scores.smape,
           weightedQuantileLoss: scores.weightedQuantileLoss, coverage: scores.coverage,
-          mse: scores.standardisedMSE, mae: scores.standardisedMAE),
+          mse: scores.standardisedMSE, mae: scores.standardisedMAE, rmse: scores.rmse,
+          error: scores.mae, mape: scores.mape),
         parameters: result.forecaster.parameterCount, steps: result.steps, fitSeconds: fitted,
         fitProcessorSeconds: used, forecastSeconds: (ContinuousClock.now - before).seconds,
         stepMicroseconds: Self.stepMicroseconds(request.model)))

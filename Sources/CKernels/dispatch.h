@@ -8,6 +8,6 @@
     const struct ck_table *chosen = ck_chosen_table(); \
     if (type == CK_DOUBLE) { chosen->f64.KERNEL(__VA_ARGS__); } else { chosen->f32.KERNEL(__VA_ARGS__); } \
   } while (0)
-// The same for functions that return a count.
+// The same for functions that return a number.
 #define COUNT(KERNEL, ...) \
   (type == CK_DOUBLE ? ck_chosen_table()->f64.KERNEL(__VA_ARGS__) : ck_chosen_table()->f32.KERNEL(__VA_ARGS__))

@@ -11,6 +11,7 @@
 #include "s4.h"
 #include "ssd.h"
 #include "decoder.h"
+#include "kalman.h"
 
 #define CK_EACH_VECTOR_FUNCTION(X) \
   X(exp) X(expm1) X(log) X(log1p) X(tanh) X(sigmoid) X(softplus) X(logsigmoid) X(silu) X(gelu) X(erf) \
@@ -71,7 +72,8 @@
 #define CK_ALL_KERNELS(X, T) \
   CK_EACH_KERNEL(X, T) CK_EACH_SEQUENCE_KERNEL(X, T) CK_EACH_SCAN_KERNEL(X, T) \
   CK_EACH_XLSTM_KERNEL(X, T) CK_EACH_DECODER_KERNEL(X, T) CK_EACH_SSD_KERNEL(X, T) \
-  CK_EACH_DELTA_KERNEL(X, T) CK_EACH_ATTENTION_KERNEL(X, T) CK_EACH_CONVOLUTION_KERNEL(X, T)
+  CK_EACH_DELTA_KERNEL(X, T) CK_EACH_ATTENTION_KERNEL(X, T) CK_EACH_CONVOLUTION_KERNEL(X, T) \
+  CK_EACH_KALMAN_KERNEL(X, T)
 
 struct ck_kernels_f32 {
   CK_ALL_KERNELS(CK_FIELD, float)

@@ -43,6 +43,13 @@ public enum PointMetrics {
     }
   }
 
+  /// Mean absolute percentage error, `100 mean(|y - f| / |y|)`; undefined where an actual value is 0.
+  public static func mape(_ actual: some Collection<Double>, _ forecast: some Collection<Double>)
+    -> Double?
+  {
+    mean(actual, forecast) { 100 * abs($0 - $1) / abs($0) }
+  }
+
   /// `sum |y - f| / sum |y|`; undefined where all actual values are 0.
   public static func wape(_ actual: some Collection<Double>, _ forecast: some Collection<Double>)
     -> Double?

@@ -91,7 +91,7 @@ public struct Trainer: Sendable {
     var retries = resume?.retries ?? 0
     while true {
       do {
-        let run = TrainingRun(
+        let run = try TrainingRun(
           memory: memory, panel: panel, configuration: configuration, retries: retries,
           began: began, checkpoints: writer)
         return try run.fit(from: checkpoint, progress)

@@ -4,6 +4,9 @@ import Foundation
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Optimiser steps at most.
   public var steps: Int
+  /// Times that a window is drawn at most, on average: a panel of few windows is learned by heart otherwise, long
+  /// before a validation of few windows can tell. It takes 20 steps in any case; 0 is no limit.
+  public var epochs: Int
   /// Windows of a micro-batch: as many as are in memory at a time.
   public var batch: Int
   /// Micro-batches of a step, whose gradients are added: as one batch of `accumulate` times the windows, in
@@ -54,8 +57,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var timeBudgetSeconds: Double?
 
   public init(
-    steps: Int = 500, batch: Int = 64, accumulate: Int = 1, recompute: Bool = false,
-    longContexts: Double = 0.25, learningRate: Double = 2e-3,
+    steps: Int = 500, epochs: Int = 50, batch: Int = 64, accumulate: Int = 1,
+    recompute: Bool = false, longContexts: Double = 0.25, learningRate: Double = 2e-3,
     schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
     stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double? = nil,
     momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,
@@ -64,6 +67,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     refitOnAll: Bool = true, timeBudgetSeconds: Double? = nil
   ) {
     self.steps = steps
+    self.epochs = epochs
     self.batch = batch
     self.accumulate = accumulate
     self.recompute = recompute
@@ -89,6 +93,20 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     self.timeBudgetSeconds = timeBudgetSeconds
   }
 
+  /// The same with no more steps than `epochs` allow.
+  ///
+  /// - Parameter windows: that a training draws from.
+  package func limited(to windows: Int) -> TrainingConfiguration {
+    guard epochs > 0 else { return self }
+    let drawn = batch * accumulate
+    let (product, overflows) = windows.multipliedReportingOverflow(by: epochs)
+    guard !overflows, product / drawn < steps else { return self }
+    var limited = self
+    limited.steps = min(steps, max(20, (product + drawn - 1) / drawn))
+    limited.warmup = warmup.map { min($0, limited.steps) }
+    return limited
+  }
+
   /// - Throws: `TrainingError.badConfiguration`.
   public func validate() throws {
     func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
@@ -103,6 +121,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       try require(value >= 0 && value.isFinite, "\(name) is \(value), expected 0 or more")
     }
     try requireCount(steps, "steps")
+    try requireCount(epochs, "epochs", atLeast: 0)
     try requireCount(batch, "batch")
     try requireCount(accumulate, "accumulate")
     try require(

@@ -6,7 +6,11 @@ import NumericsCore
 final class TrainingRun {
   private let memory: TrainingMemory
   private let panel: Panel
+  /// With the steps that the panel allows.
   private let configuration: TrainingConfiguration
+  /// As it was given: what checkpoints are of.
+  private let given: TrainingConfiguration
+  private let held: WindowIndex
   /// Attempts before this one; each lowers the learning rate to a tenth.
   private let retries: Int
   private let began: Date
@@ -22,12 +26,17 @@ final class TrainingRun {
   /// What the first phase came to.
   private var fitted: FittedPhase?
 
+  /// - Throws: `TrainingError.noWindows`.
   init(
     memory: TrainingMemory, panel: Panel, configuration: TrainingConfiguration, retries: Int,
     began: Date, checkpoints: CheckpointWriter?
-  ) {
+  ) throws {
+    given = configuration
     self.memory = memory
     self.panel = panel
+    held = try WindowIndex(
+      panel, memory.network.configuration, validationWindows: configuration.validationWindows)
+    let configuration = configuration.limited(to: held.count)
     self.configuration = configuration
     self.retries = retries
     self.began = began
@@ -52,7 +61,6 @@ final class TrainingRun {
     from checkpoint: TrainingCheckpoint?, _ progress: (TrainingProgress) throws -> Void
   ) throws -> TrainingResult {
     let c = memory.network.configuration
-    let held = try WindowIndex(panel, c, validationWindows: configuration.validationWindows)
     let validates = !held.validation.isEmpty
     let refits = validates && configuration.refitOnAll
     let share = refits ? 0.5 : 1.0
@@ -116,7 +124,7 @@ final class TrainingRun {
       }
       try checkpoints?.reached(state.taken) {
         TrainingCheckpoint(
-          forecaster: memory.network.configuration, training: configuration,
+          forecaster: memory.network.configuration, training: given,
           panelDigest: $0, retries: retries, steps: steps,
           seconds: Date().timeIntervalSince(began), outOfTime: outOfTime, fitted: fitted,
           state: state.snapshot())

@@ -46,6 +46,44 @@ struct BacktestTests {
     mse += (225.0 + 1024) / 2 / second
     expectClose(try #require(scores.standardisedMSE), mse / 4, relative: 1e-12)
     #expect(try #require(scores.coverage) < 1)
+    // Over both origins of a series, then over series.
+    expectClose(try #require(scores.mae), (1.5 + 20.5) / 2, relative: 1e-12)
+    let roots = 2.5.squareRoot() + ((121.0 + 576 + 225 + 1024) / 4).squareRoot()
+    expectClose(try #require(scores.rmse), roots / 2, relative: 1e-12)
+    let shares: [Double] = [
+      1.0 / 8, 2.0 / 9, 1.0 / 10, 2.0 / 11, 11.0 / 136, 24.0 / 149, 15.0 / 164, 32.0 / 181,
+    ]
+    expectClose(try #require(scores.mape), 100 * shares.reduce(0, +) / 8, relative: 1e-12)
+    // In units of the first 4 values: 0 ... 3, and 100, 101, 104, 109.
+    let early = try BacktestScores(
+      fitted.forecaster, origins, seasonality: 1, unitSteps: 4, threads: 1)
+    expectClose(
+      try #require(early.standardisedMAE),
+      (1.5 / 1.25.squareRoot() + 20.5 / 12.25.squareRoot()) / 2,
+      relative: 1e-12)
+  }
+
+  @Test("many origins at a time are forecast as one by one")
+  func together() throws {
+    var random = SeededGenerator(seed: 3)
+    let panel = Panel(
+      keys: ["a", "b"], offsets: [0, 200, 390], values: random.normals(390), firstOrdinals: [0, 5])
+    let origins = RollingOrigins(panel, held: 80, horizon: 2, stride: 1)
+    let configuration = ForecasterConfiguration(
+      kind: "nlinear", contextLength: 8, horizon: 2, quantiles: [0.1, 0.5, 0.9], seasonality: [4])
+    let forecaster = try Trainer(TrainingConfiguration(steps: 5, batch: 4)).fit(
+      configuration, on: origins.training
+    ).forecaster
+    let scores = try BacktestScores(forecaster, origins, seasonality: 1, threads: 2)
+    var (sum, count) = ([0.0, 0], 0.0)
+    for origin in 0..<origins.count {
+      try forecaster.predict(origins.history(origin), threads: 1) { forecast in
+        let actual = Array(origins.actual(origin, series: forecast.series))
+        for h in 0..<2 { sum[forecast.series] += abs(actual[h] - forecast.quantiles[3 * h + 1]) }
+      }
+      count += 2
+    }
+    expectClose(try #require(scores.mae), (sum[0] + sum[1]) / 2 / count, relative: 1e-6)
   }
 
   @Test("a forecaster that fits nothing becomes bytes and back")

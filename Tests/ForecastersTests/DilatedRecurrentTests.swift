@@ -223,7 +223,10 @@ struct DilatedRecurrentTests {
     #expect(try dilations(4, seasonality: [24, 168], options: seasonal) == [1, 4, 24, 168])
     #expect(try dilations(2, seasonality: [52], options: seasonal) == [1, 52])
     #expect(try dilations(4, seasonality: [12], options: seasonal) == [1, 2, 6, 12])
-    #expect(try dilations(1, seasonality: [12], options: seasonal) == [1])
+    // One layer that looks back one step would be no dilated network.
+    #expect(try dilations(1, seasonality: [12], options: seasonal) == [1, 12])
+    #expect(try dilations(1, seasonality: [12], options: [:]) == [1, 2])
+    #expect(try dilations(1, seasonality: [12], options: ["dilations": .integers([3])]) == [3])
     #expect(try dilations(3, seasonality: [1], options: seasonal) == [1, 2, 4])
     // A season that the context cannot hold is none.
     #expect(try dilations(2, seasonality: [7, 1000], options: seasonal) == [1, 7])

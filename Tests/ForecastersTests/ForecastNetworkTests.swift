@@ -159,6 +159,25 @@ struct ForecastNetworkTests {
     }
   }
 
+  @Test("where a season is not there yet, the one before it stands in")
+  func standIn() {
+    let configuration = ForecasterConfiguration(
+      kind: "lstm", contextLength: 8, horizon: 2, quantiles: [0.5], seasonality: [2, 6])
+    let features = WindowFeatures(configuration)
+    let values = [10.0, 20, 11, 21, 12]
+    let batch = WindowFeatures.Batch<Double>(1, configuration)
+    values.withUnsafeBufferPointer {
+      features.fill(batch, row: 0, values: $0, firstOrdinal: 0, end: 5)
+    }
+    let scaler = batch.scalers[0]
+    for h in 0..<2 {
+      let row = (0..<5).map { scaler.unscaled(batch.candidates[h * 5 + $0]) }
+      // The last value; two steps before, plain and moved by the change of level, 1; both once more.
+      let season = h == 0 ? 21.0 : 12
+      expectClose(row, [12, season, season + 1, season, season + 1], absolute: 1e-12)
+    }
+  }
+
   @Test("a window without observations teaches nothing")
   func blankWindow() throws {
     let network = try ForecastNetwork<Float>(Self.shapes[0])

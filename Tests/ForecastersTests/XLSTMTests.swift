@@ -36,6 +36,19 @@ struct XLSTMTests {
     }
   }
 
+  @Test("a mixture has every kind of block, however few layers are asked for")
+  func mixture() throws {
+    func parameters(_ kind: String, layers: Int) throws -> Int {
+      try ForecastNetwork<Float>(
+        ForecasterConfiguration(kind: kind, hidden: 8, layers: layers, contextLength: 4, horizon: 1)
+      ).layout.count
+    }
+    let (mixed, single) = (try parameters("xlstm", layers: 1), try parameters("mlstm", layers: 1))
+    #expect(mixed > single && single > 0)
+    #expect(try parameters("xlstm", layers: 2) == mixed)
+    #expect(try parameters("xlstm", layers: 3) > mixed)
+  }
+
   @Test("gradients of all parameters agree with differences", arguments: stacks)
   func gradients(stack: Stack) {
     (trial(stack) as BackboneTrial<Double>).expectGradients(step: 1e-5, "\(stack)")

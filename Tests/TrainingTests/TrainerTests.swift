@@ -150,6 +150,22 @@ struct TrainerTests {
 
   struct Stop: Error {}
 
+  @Test("a window is drawn so many times on average at most, but 20 steps are taken")
+  func epochs() throws {
+    var training = TrainingConfiguration(
+      steps: 1000, epochs: 3, batch: 4, warmup: 500, validationWindows: 0)
+    #expect(training.limited(to: 30).steps == 23 && training.limited(to: 30).warmup == 23)
+    #expect(training.limited(to: 3).steps == 20)
+    #expect(training.limited(to: 100_000) == training && training.limited(to: .max) == training)
+    training.accumulate = 2
+    #expect(training.limited(to: 80).steps == 30)
+    let panel = Sample.panel(Sample.seasonal(1))
+    let result = try Sample.fit(panel, training)
+    #expect(result.steps == max(20, (3 * result.windows + 7) / 8) && result.steps < 1000)
+    training.epochs = 0
+    #expect(training.limited(to: 1) == training)
+  }
+
   @Test("what progress throws ends the training")
   func cancelled() throws {
     let panel = Sample.panel(Sample.seasonal(2))

@@ -15,6 +15,7 @@
 #include "ssd.h"
 #include "s4.h"
 #include "delta.h"
+#include "kalman.h"
 #include "attention.h"
 #include "convolution.h"
 

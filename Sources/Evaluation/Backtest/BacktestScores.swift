@@ -16,18 +16,27 @@ public struct BacktestScores: Sendable {
   /// learned from: the protocol of the ETT data sets (Zhou et al. 2021).
   public let standardisedMSE: Double?
   public let standardisedMAE: Double?
+  /// Of the median in units of the data, over all origins of a series, then the mean over series: root of the mean
+  /// squared error and mean absolute error.
+  public let rmse: Double?
+  public let mae: Double?
+  /// Mean absolute error over the actual value, of the median, in percent.
+  public let mape: Double?
 
   /// Forecasts every series from every origin.
   ///
   /// - Parameters:
   ///   - seasonality: of the scale of MASE.
+  ///   - unitSteps: steps at the start of a series whose deviation is its unit; nil for all that was learned from.
   ///   - threads: that forecast.
   /// - Throws: `ForecasterError`.
   public init(
-    _ forecaster: TrainedForecaster, _ origins: RollingOrigins, seasonality: Int, threads: Int
+    _ forecaster: TrainedForecaster, _ origins: RollingOrigins, seasonality: Int,
+    unitSteps: Int? = nil, threads: Int
   ) throws {
-    let levels = forecaster.configuration.quantiles
-    precondition(forecaster.configuration.horizon == origins.horizon)
+    let configuration = forecaster.configuration
+    let levels = configuration.quantiles
+    precondition(configuration.horizon == origins.horizon)
     let median = levels.indices.min { abs(levels[$0] - 0.5) < abs(levels[$1] - 0.5) }!
     let training = origins.training
     var scales: [SeasonalError] = []
@@ -35,37 +44,53 @@ public struct BacktestScores: Sendable {
     for series in 0..<training.count {
       let values = training.values[training.range(of: series)]
       scales.append(SeasonalError(values, seasonality: seasonality))
-      deviations.append(WindowDeviation.of(values))
+      deviations.append(WindowDeviation.of(values.prefix(unitSteps ?? values.count)))
     }
-    var (scaled, percent, squared, absolute) = (Mean(), Mean(), Mean(), Mean())
+    var (scaled, percent, relative) = (Mean(), Mean(), Mean())
+    var squared = [Mean](repeating: Mean(), count: training.count)
+    var absolute = squared
     var losses = QuantileMetrics(levels: levels)
     var intervals = IntervalMetrics(nominal: max(0.01, levels[levels.count - 1] - levels[0]))
-    for origin in 0..<origins.count {
-      try forecaster.predict(origins.history(origin), threads: threads) { forecast in
-        let actual = origins.actual(origin, series: forecast.series)
+    // A network reads its context alone; the memory of many short histories is small, that of long ones is not.
+    let newest = Registry.isNetwork(configuration.kind) ? configuration.contextLength : nil
+    let together = newest == nil ? 1 : 64
+    for first in stride(from: 0, to: origins.count, by: together) {
+      let part = first..<min(first + together, origins.count)
+      try forecaster.predict(origins.histories(part, newest: newest), threads: threads) {
+        forecast in
+        let series = forecast.series % training.count
+        let actual = origins.actual(first + forecast.series / training.count, series: series)
         func column(_ level: Int) -> [Double] {
           stride(from: level, to: forecast.quantiles.count, by: levels.count).map {
             forecast.quantiles[$0]
           }
         }
         let point = column(median)
-        scaled.add(PointMetrics.mase(actual, point, scale: scales[forecast.series]))
+        scaled.add(PointMetrics.mase(actual, point, scale: scales[series]))
         percent.add(PointMetrics.smape(actual, point))
-        let unit = deviations[forecast.series]
-        if unit > 0 {
-          squared.add(PointMetrics.mse(actual, point).map { $0 / (unit * unit) })
-          absolute.add(PointMetrics.mae(actual, point).map { $0 / unit })
-        }
+        relative.add(PointMetrics.mape(actual, point))
+        squared[series].add(PointMetrics.mse(actual, point))
+        absolute[series].add(PointMetrics.mae(actual, point))
         losses.add(actual: actual, quantiles: forecast.quantiles)
         intervals.add(actual: actual, lower: column(0), upper: column(levels.count - 1))
       }
     }
     mase = scaled.value
     smape = percent.value
+    mape = relative.value
     weightedQuantileLoss = losses.weightedQuantileLoss
     coverage = intervals.coverage
-    standardisedMSE = squared.value
-    standardisedMAE = absolute.value
+    func mean(_ errors: [Mean], _ body: (Double, _ unit: Double) -> Double?) -> Double? {
+      var mean = Mean()
+      for (error, unit) in zip(errors, deviations) {
+        mean.add(error.value.flatMap { body($0, unit) })
+      }
+      return mean.value
+    }
+    standardisedMSE = mean(squared) { $1 > 0 ? $0 / ($1 * $1) : nil }
+    standardisedMAE = mean(absolute) { $1 > 0 ? $0 / $1 : nil }
+    rmse = mean(squared) { error, _ in error.squareRoot() }
+    mae = mean(absolute) { error, _ in error }
   }
 }
 

@@ -28,6 +28,28 @@ public struct RollingOrigins: Sendable {
   /// What is known at an origin, by its number from 0.
   public func history(_ origin: Int) -> Panel { cut(held - origin * stride) }
 
+  /// What is known at several origins, all series of one after all of another.
+  ///
+  /// - Parameter newest: steps of a series that are kept, from its end backwards; nil for all.
+  func histories(_ origins: Range<Int>, newest: Int?) -> Panel {
+    var (keys, offsets, firstOrdinals): ([String], [Int], [Int]) = ([], [0], [])
+    var values: [Double] = []
+    for origin in origins {
+      for series in 0..<panel.count {
+        let all = panel.range(of: series)
+        let known = panel.values[all].dropLast(held - origin * stride)
+        let kept = known.suffix(newest ?? known.count)
+        keys.append(panel.keys[series])
+        firstOrdinals.append(panel.firstOrdinals[series] + known.count - kept.count)
+        values += kept
+        offsets.append(values.count)
+      }
+    }
+    return Panel(
+      keys: keys, offsets: offsets, values: values, firstOrdinals: firstOrdinals,
+      clock: panel.clock)
+  }
+
   /// What really followed in a series, `[H]`.
   public func actual(_ origin: Int, series: Int) -> ArraySlice<Double> {
     let start = max(

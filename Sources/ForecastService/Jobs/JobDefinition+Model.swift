@@ -22,6 +22,7 @@ extension JobDefinition {
       averaging: training.averaging, seed: training.seed,
       validationWindows: training.validationWindows, patience: training.patience,
       timeBudgetSeconds: Double(limits.timeBudget.seconds))
+    configuration.epochs = training.epochs ?? configuration.epochs
     configuration.recompute = training.recompute ?? configuration.recompute
     configuration.longContexts = training.longContexts ?? configuration.longContexts
     configuration.gamma = training.gamma ?? configuration.gamma

@@ -86,6 +86,8 @@ package struct JobDefinition: Codable, Sendable, Equatable {
     package var stepSize: Int?
     package var optimiser: OptimiserKind = .adam
     package var weightDecay: Double = 0
+    /// nil: as the library does.
+    package var epochs: Int?
     /// Of the optimiser `sgd`, nil for others and for its default; so is `nesterov`.
     package var momentum: Double?
     package var nesterov: Bool?
@@ -166,6 +168,7 @@ extension JobDefinition.Fit {
     }
     self.init()
     steps = try value(.steps)
+    epochs = try added(.epochs, epochs)
     batch = try value(.batch)
     accumulate = try added(.accumulate, accumulate)
     recompute = try added(.recompute, recompute)

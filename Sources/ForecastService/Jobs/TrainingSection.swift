@@ -4,8 +4,8 @@ import Yams
 /// The keys under `training:`.
 enum TrainingSection {
   static let keys = [
-    "steps", "batch", "accumulate", "recompute", "longContexts", "learningRate", "schedule",
-    "warmup", "gamma",
+    "steps", "epochs", "batch", "accumulate", "recompute", "longContexts", "learningRate",
+    "schedule", "warmup", "gamma",
     "stepSize", "optimiser", "weightDecay", "momentum", "nesterov", "clippingNorm", "clippingValue",
     "gradientNoise", "averaging", "seed", "refit", "warmStart", "validationWindows", "patience",
   ]
@@ -16,6 +16,7 @@ enum TrainingSection {
     var fit = JobDefinition.Fit()
     guard let node, let entries = reader.mapping(node, "training", keys: keys) else { return fit }
     fit.steps = reader.integer(entries["steps"], "training.steps", in: 1...1_000_000) ?? fit.steps
+    fit.epochs = reader.integer(entries["epochs"], "training.epochs", in: 0...1_000_000)
     fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...65_536) ?? fit.batch
     fit.accumulate =
       reader.integer(entries["accumulate"], "training.accumulate", in: 1...65_536) ?? fit.accumulate

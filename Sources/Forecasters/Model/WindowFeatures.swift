@@ -118,7 +118,8 @@ public struct WindowFeatures: Sendable {
   }
 
   /// Last value; for every season the value of the same phase in the last season, plain and moved by the
-  /// change of level between the last two seasons.
+  /// change of level between the last two seasons. Where a season is not there yet, the one before it among the seasons
+  /// stands in, or else the last value: a mixture that is learned where all are there must not unlearn one for this.
   ///
   /// - Parameters:
   ///   - candidates: `[steps.count, K]`.
@@ -142,6 +143,8 @@ public struct WindowFeatures: Sendable {
     for h in 0..<steps.count {
       candidates[h * K] = Element(last)
     }
+    /// Candidates of the season before, `[steps, 2]`.
+    var shorter: UnsafeMutablePointer<Element>?
     for (index, season) in usable.enumerated() {
       let drift = drift(end: end, season: season, lag: lag, value)
       for h in steps {
@@ -155,9 +158,17 @@ public struct WindowFeatures: Sendable {
           if found == nil { seasonsAhead += 1 }
         }
         let out = candidates + (h - steps.lowerBound) * K + 1 + 2 * index
-        out[0] = Element(found ?? last)
-        out[1] = Element((found ?? last) + (found == nil ? 0 : drift * Double(seasonsAhead)))
+        if let found {
+          out[0] = Element(found)
+          out[1] = Element(found + drift * Double(seasonsAhead))
+        } else if let shorter {
+          let row = shorter + (h - steps.lowerBound) * K
+          (out[0], out[1]) = (row[0], row[1])
+        } else {
+          (out[0], out[1]) = (Element(last), Element(last))
+        }
       }
+      shorter = candidates + 1 + 2 * index
     }
   }
 

@@ -174,6 +174,28 @@ struct KalmanForecasterTests {
         == forecasts(negative, configuration(["transform": .text("none")])))
   }
 
+  @Test("growth in proportion ends: no forecast is further above the history than that has grown")
+  func growthEnds() throws {
+    var random = SeededGenerator(seed: 29)
+    let series = (0..<40).map { 100 * exp(0.08 * Double($0) + 0.02 * random.normal()) }
+    let options: [String: ModelOption.Value] = [
+      "transform": .text("log"), "trend": .text("linear"), "seasonal": .text("none"),
+    ]
+    let found = try forecasts([series], configuration(options, horizon: 400, seasonality: [1]))[0]
+    let (lowest, highest) = (series.min()!, series.max()!)
+    let limit = highest * highest / lowest
+    #expect(found.allSatisfy { $0.isFinite && $0 <= limit * (1 + 1e-9) })
+    // It would have been passed long before, and is not in the way of what is near.
+    expectClose(found[399 * 3 + 1], limit, relative: 1e-9)
+    for h in 0..<10 {
+      expectClose(found[h * 3 + 1], 100 * exp(0.08 * Double(40 + h)), relative: 0.2)
+    }
+    // A series that hardly moved may grow by a factor of e.
+    let calm = series.map { 100 + 1e-3 * $0 }
+    let wild = try forecasts([calm], configuration(options, horizon: 400, seasonality: [1]))[0]
+    #expect(wild.allSatisfy { $0 <= calm.max()! * exp(1) * (1 + 1e-9) })
+  }
+
   @Test("short, constant and sparse series have forecasts; empty ones say why not")
   func short() throws {
     let configuration = try configuration()

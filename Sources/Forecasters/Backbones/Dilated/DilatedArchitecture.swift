@@ -4,7 +4,7 @@ public import NumericsCore
 public enum DilatedArchitecture: BackboneArchitecture {
   public static let kind = "dilated"
   public static let help =
-    "Dilated LSTM or GRU with residual blocks: layers look back 1, 2, 4 ... steps, or whole seasons."
+    "Dilated LSTM or GRU with residual blocks: layers look back 1, 2, 4 ... steps, or whole seasons; two at least."
   public static let reference = "chang2017"
   public static let time = "T D²"
   public static let memory = "2 D (sum of dilations)"
@@ -42,8 +42,9 @@ public enum DilatedArchitecture: BackboneArchitecture {
   /// Steps that each layer goes back.
   package static func dilations(_ configuration: ForecasterConfiguration) -> [Int] {
     let given = configuration.integers("dilations")
-    let layers = configuration.layers
     if !given.isEmpty { return given }
+    // A single layer that looks back one step would be a plain recurrent network.
+    let layers = max(2, configuration.layers)
     let seasons = Set(configuration.usableSeasons).sorted()
     if configuration.text("spacing") == "doubling" || seasons.isEmpty {
       return (0..<layers).map { 1 << $0 }

@@ -7,14 +7,15 @@ enum XLSTMOptions {
   }
 
   static func stack<Element: Real>(
-    _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout,
+    _ configuration: ForecasterConfiguration, inputs: Int, atLeast: Int = 1,
+    layout: inout ParameterLayout,
     block: (_ index: Int, _ heads: Int, _ convolution: Int) -> XLSTMBlock
   ) -> any Backbone<Element> {
     let heads = HeadOptions.heads(configuration)
     let convolution = configuration.integer(HeadOptions.convolution.name)
     return XLSTM<Element>(
       inputs: inputs, hidden: configuration.hidden,
-      blocks: (0..<configuration.layers).map { block($0, heads, convolution) },
+      blocks: (0..<max(configuration.layers, atLeast)).map { block($0, heads, convolution) },
       dropout: configuration.dropout, layout: &layout)
   }
 }
@@ -81,7 +82,8 @@ public enum XLSTMArchitecture: BackboneArchitecture {
     HeadOptions.heads, HeadOptions.convolution,
     .choices(
       "blocks", ["mlstm", "slstm"], standard: ["mlstm", "slstm"],
-      "kinds of the blocks from the first layer on, repeated until there are enough"),
+      "kinds of the blocks from the first layer on, repeated until there are enough; each is there once at least"
+    ),
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -92,7 +94,9 @@ public enum XLSTMArchitecture: BackboneArchitecture {
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
     let kinds = configuration.texts("blocks")
-    return XLSTMOptions.stack(configuration, inputs: inputs, layout: &layout) {
+    return XLSTMOptions.stack(
+      configuration, inputs: inputs, atLeast: kinds.count, layout: &layout
+    ) {
       kinds[$0 % kinds.count] == "slstm"
         ? .slstm(heads: $1, convolution: $2) : .mlstm(heads: $1, convolution: $2)
     }

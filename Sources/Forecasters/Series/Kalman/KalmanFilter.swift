@@ -18,6 +18,8 @@ package final class KalmanFilter {
 
   /// Variances of the disturbances of the states.
   private let disturbance: Buffer<Double>
+  /// The readout with its zeros.
+  private let z: Buffer<Double>
 
   // Of the state: filtered mean and covariance, predicted ones, products.
   private let m: Buffer<Double>
@@ -25,7 +27,7 @@ package final class KalmanFilter {
   private let a: Buffer<Double>
   private let predicted: Buffer<Double>
   private let product: Buffer<Double>
-  private let pz: Buffer<Double>
+  private let scratch: Buffer<Double>
 
   // Of every step: prediction error and its variance (0 where nothing was observed), gain.
   private let errors = Buffer<Double>(0)
@@ -49,9 +51,12 @@ package final class KalmanFilter {
     n = model.size
     variances = Buffer(model.varianceCount)
     disturbance = Buffer(model.size)
+    z = Buffer(model.size)
+    for (state, weight) in model.readout { z[state] += weight }
     func vector() -> Buffer<Double> { Buffer(model.size) }
     func matrix() -> Buffer<Double> { Buffer(model.size * model.size) }
-    (m, a, pz, r, s, w) = (vector(), vector(), vector(), vector(), vector(), vector())
+    (m, a, r, s, w) = (vector(), vector(), vector(), vector(), vector())
+    scratch = Buffer(2 * model.size)
     (p, predicted, product) = (matrix(), matrix(), matrix())
     (information, before) = (matrix(), matrix())
   }
@@ -85,7 +90,7 @@ package final class KalmanFilter {
     }
     // Places once and for all: a buffer's is looked up at every use.
     let (errors, spreads, gains) = (self.errors.base, self.spreads.base, self.gains.base)
-    let (m, a) = (self.m.base, self.a.base)
+    let (m, a, z) = (self.m.base, self.a.base, self.z.base)
     let dampedMeans = self.dampedMeans.base
     for k in 0..<n { m[k] = model.mean[k] }
     for k in 0..<(n * n) { p[k] = isStartKnown ? 0 : model.covariance[k] }
@@ -123,7 +128,9 @@ package final class KalmanFilter {
         gain.update(from: gain - n, count: n)
         spreads[t] = spreads[t - 1]
       } else {
-        let spread = update(gain)
+        let spread = CovarianceKernels.update(
+          n, z: z, noise: self.variances[0], predicted.base, gain: gain, p.base,
+          scratch: scratch.base)
         guard spread > 0, spread.isFinite else { return -.infinity }
         spreads[t] = spread
         unchanged = way == 0 && t > 0 && isUnchanged(t) ? unchanged + 1 : 0
@@ -154,48 +161,17 @@ package final class KalmanFilter {
     let matrix = model.transitions[way]
     matrix.apply(m.base, a.base)
     guard covariance else { return }
-    matrix.congruence(p.base, predicted.base, product: product.base)
-    let (out, own) = (predicted.base, disturbance.base)
-    for k in 0..<n { out[k * n + k] += own[k] }
+    matrix.congruence(
+      p.base, variances: disturbance.base, predicted.base, product: product.base)
   }
 
-  /// Gain and filtered covariance of an observed step.
-  ///
-  /// - Returns: the variance of the prediction.
-  private func update(_ gain: UnsafeMutablePointer<Double>) -> Double {
-    let (n, p, predicted, pz) = (n, p.base, predicted.base, pz.base)
-    pz.update(repeating: 0, count: n)
-    for (state, weight) in model.readout {
-      let row = predicted + state * n
-      for k in 0..<n { pz[k] += weight * row[k] }
-    }
-    let noise = variances[0]
-    var spread = noise
-    for (state, weight) in model.readout { spread += weight * pz[state] }
-    guard spread > 0 else { return spread }
-    let inverse = 1 / spread
-    for k in 0..<n { gain[k] = pz[k] * inverse }
-    // (I - K z') P (I - K z')' + h K K', row by row: what is left of P after the first factor is read by the second.
-    for i in 0..<n {
-      let (row, out, g) = (predicted + i * n, p + i * n, gain[i])
-      for j in 0..<n { out[j] = row[j] - g * pz[j] }
-      var factor = noise * g
-      for (state, weight) in model.readout { factor -= weight * out[state] }
-      for j in 0..<n { out[j] += factor * gain[j] }
-    }
-    for i in 0..<n {
-      for j in 0..<i {
-        let mean = 0.5 * (p[i * n + j] + p[j * n + i])
-        p[i * n + j] = mean
-        p[j * n + i] = mean
-      }
-    }
-    return spread
-  }
+  /// Relative change of a step, below which gains are taken to stand still: as many steps as there are states have to
+  /// pass below it.
+  private static let steady = 1e-11
 
-  /// Whether the gain is that of the step before, to rounding.
+  /// Whether the gain is that of the step before, nearly to rounding.
   private func isUnchanged(_ t: Int) -> Bool {
-    guard spreads[t - 1] > 0, abs(spreads[t] - spreads[t - 1]) <= 1e-12 * spreads[t] else {
+    guard spreads[t - 1] > 0, abs(spreads[t] - spreads[t - 1]) <= Self.steady * spreads[t] else {
       return false
     }
     let (gain, last) = (gains.base + t * n, gains.base + (t - 1) * n)
@@ -204,7 +180,7 @@ package final class KalmanFilter {
       difference = max(difference, abs(gain[k] - last[k]))
       largest = max(largest, abs(gain[k]))
     }
-    return difference <= 1e-12 * largest
+    return difference <= Self.steady * largest
   }
 
   // MARK: Backward
@@ -251,23 +227,13 @@ package final class KalmanFilter {
     information.update(repeating: 0, count: n * n)
     response.update(repeating: 0, count: n * n)
     for k in 0..<n { response[k * n + k] = 1 }
-    let e = w.base
     for t in 0..<count {
       model.transitions[transition(into: t)].apply(response, columns: n, next)
       response.update(from: next, count: n * n)
       guard spreads[t] > 0 else { continue }
-      e.update(repeating: 0, count: n)
-      for (state, weight) in model.readout {
-        for k in 0..<n { e[k] += weight * response[state * n + k] }
-      }
-      let gain = gains.base + t * n
-      for i in 0..<n {
-        let share = e[i] / spreads[t]
-        for j in 0..<n {
-          information[i * n + j] += share * e[j]
-          response[i * n + j] -= gain[i] * e[j]
-        }
-      }
+      CovarianceKernels.response(
+        n, z: z.base, spread: spreads[t], gain: gains.base + t * n, response,
+        information: information, scratch: w.base)
     }
     guard Cholesky.factor(information, n) else { return nil }
     return (0..<n).reduce(0) { $0 + 2 * log(information[$1 * n + $1]) }
@@ -306,7 +272,7 @@ package final class KalmanFilter {
   /// Runs back over the last series; `visit` finds in `r` and `information` the score and the information about
   /// the predicted state, and receives the weighted error and its variance.
   private func backward(_ visit: (Int, Double, Double) -> Void) {
-    let (n, r, s, w) = (n, r.base, s.base, w.base)
+    let (n, r, s, w, z) = (n, r.base, s.base, w.base, z.base)
     let (information, before) = (information.base, before.base)
     let (errors, spreads, gains) = (errors.base, spreads.base, gains.base)
     s.update(repeating: 0, count: n)
@@ -327,7 +293,6 @@ package final class KalmanFilter {
       }
       var (u, d) = (0.0, 0.0)
       r.update(from: s, count: n)
-      if !isSteady { information.update(from: before, count: n * n) }
       if spreads[t] > 0 {
         let gain = gains + t * n
         u = errors[t] / spreads[t]
@@ -336,30 +301,14 @@ package final class KalmanFilter {
         if isSteady {
           d = lastD
         } else {
-          d = 1 / spreads[t]
-          for i in 0..<n {
-            let row = before + i * n
-            var sum = 0.0
-            for j in 0..<n { sum += row[j] * gain[j] }
-            w[i] = sum
-            d += gain[i] * sum
-          }
-          for (state, weight) in model.readout {
-            for k in 0..<n {
-              information[state * n + k] -= weight * w[k]
-              information[k * n + state] -= weight * w[k]
-            }
-          }
-          for (state, weight) in model.readout {
-            for (other, factor) in model.readout {
-              information[state * n + other] += weight * factor * d
-            }
-          }
-          unchanged = t > steadyFrom && abs(d - lastD) <= 1e-12 * d ? unchanged + 1 : 0
+          d = CovarianceKernels.information(
+            n, z: z, spread: spreads[t], gain: gain, before: before, information, scratch: w)
+          unchanged = t > steadyFrom && abs(d - lastD) <= Self.steady * d ? unchanged + 1 : 0
           isSteady = unchanged > n + 4
           lastD = d
         }
       } else {
+        information.update(from: before, count: n * n)
         unchanged = 0
       }
       visit(t, u, d)

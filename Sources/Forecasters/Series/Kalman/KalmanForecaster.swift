@@ -6,10 +6,11 @@ import Foundation
 /// Forecasts each series by the structural model that fits it best: see ``KalmanArchitecture``.
 ///
 /// Quantiles are normal, of the mean and variance that the filter gives each step ahead; those of a model of
-/// logarithms are mapped back. Variances are those of maximum likelihood over the share of observations
+/// logarithms are mapped back, and end where the history's own growth would end if it came once more: a
+/// slope or a spread of logarithms would soon go beyond all numbers otherwise. Variances are those of maximum likelihood over the share of observations
 /// that the parameters leave. A series with a single value or no change stays where it is.
 package final class KalmanForecaster: SeriesForecaster {
-  /// Few: a season of many states takes a second a series.
+  /// Few: a season of many states takes a tenth of a second a series.
   package let batch = 4
 
   private let horizon: Int
@@ -103,6 +104,14 @@ package final class KalmanForecaster: SeriesForecaster {
     }
   }
 
+  /// Of forecasts: as far above the highest as that is above the lowest, and by a factor of e at least.
+  private static func highestLogarithm(_ values: [Double]) -> Double {
+    let (lowest, highest) = values.reduce((Double.infinity, -Double.infinity)) {
+      $1.isNaN ? $0 : (min($0.0, $1), max($0.1, $1))
+    }
+    return highest + max(highest - lowest, 1)
+  }
+
   private struct Candidate {
     let structure: StructuralModel
     let transform: Transform
@@ -146,18 +155,21 @@ package final class KalmanForecaster: SeriesForecaster {
   private func choose(
     _ scaled: [(Transform, Scaled)], _ seasons: [StructuralModel.Season], _ steps: Steps, count: Int
   ) -> Candidate {
+    var best: Candidate?
     func candidate(
-      _ structure: StructuralModel, _ transform: Transform, _ scaled: Scaled
+      _ structure: StructuralModel, _ transform: Transform, _ scaled: Scaled,
+      iterations: Int = Self.iterations
     ) -> Candidate {
       let fit = scaled.values.withUnsafeBufferPointer {
-        model(structure, steps).fit($0, ways: steps.ways.map { Array($0.prefix(count)) })
+        model(structure, steps).fit(
+          $0, ways: steps.ways.map { Array($0.prefix(count)) }, near: best?.fit,
+          iterations: iterations)
       }
       let observed = scaled.values.count { !$0.isNaN }
       return Candidate(
         structure: structure, transform: transform, scaled: scaled, fit: fit,
         criterion: fit.criterion + 2 * Double(observed) * scaled.unit)
     }
-    var best: Candidate?
     func consider(_ other: Candidate) {
       if best.map({ other.criterion < $0.criterion }) ?? true { best = other }
     }
@@ -173,10 +185,14 @@ package final class KalmanForecaster: SeriesForecaster {
     }
     // Too short for any criterion: the simplest.
     if best!.criterion == .infinity {
-      return candidate(StructuralModel(trend: .level, seasons: []), scaled[0].0, scaled[0].1)
+      return candidate(
+        StructuralModel(trend: .level, seasons: []), scaled[0].0, scaled[0].1, iterations: 60)
     }
-    return best!
+    return candidate(best!.structure, best!.transform, best!.scaled, iterations: 60)
   }
+
+  /// Of the search for each model: enough to tell models apart; the chosen one's then goes on.
+  private static let iterations = 15
 
   private func model(_ structure: StructuralModel, _ steps: Steps) -> MaximumLikelihood {
     let key = Key(structure: structure, advances: steps.advances)
@@ -201,12 +217,16 @@ package final class KalmanForecaster: SeriesForecaster {
     // As in a regression, what was fitted makes the errors of the fit too small.
     let observed = Double(scaled.values.count { !$0.isNaN })
     let freedom = observed / max(observed - Double(best.structure.parameters), 1)
+    let most =
+      best.transform == .log
+      ? Self.highestLogarithm(
+        scaled.values.map { $0 * scaled.scale + scaled.location }) : .infinity
     filter.forecast(horizon, advances: steps.ways.map { Array($0.dropFirst(count)) }) {
       step, mean, variance in
       let deviation = (max(variance, 0) * freedom).squareRoot()
       for q in 0..<Q {
         let value = (mean + levels[q] * deviation) * scaled.scale + scaled.location
-        out[step * Q + q] = best.transform == .log ? exp(value) : value
+        out[step * Q + q] = best.transform == .log ? exp(min(value, most)) : value
       }
     }
   }

@@ -22,6 +22,7 @@ package final class MaximumLikelihood {
   }
 
   package struct Fit {
+    package let structure: StructuralModel
     package let variances: [Double]
     package let damping: Double
     /// The log-likelihood at its highest over variances, damping and the state at the start.
@@ -34,16 +35,21 @@ package final class MaximumLikelihood {
   /// - Parameters:
   ///   - values: NaN where missing.
   ///   - ways: for each step which of `advances` leads into it; nil for the first throughout.
-  package func fit(_ values: UnsafeBufferPointer<Double>, ways: [UInt8]? = nil) -> Fit {
+  ///   - near: a fit of the same series to a like model, where the search begins.
+  ///   - iterations: of the search at most.
+  package func fit(
+    _ values: UnsafeBufferPointer<Double>, ways: [UInt8]? = nil, near: Fit? = nil,
+    iterations: Int = 60
+  ) -> Fit {
     let observed = values.count { !$0.isNaN }
     let count = structure.variances
-    var x = start(values)
+    var x = start(values, near)
     let isDamped = structure.trend == .damped
     let bounds = QuasiNewton(
       lower: [Double](repeating: Self.lowest, count: count) + (isDamped ? [-5] : []),
       upper: [Double](repeating: Self.highest, count: count) + (isDamped ? [5] : []))
     let scale = 1 / Double(max(observed, 1))
-    let value = bounds.minimise(&x) { x in
+    let value = bounds.minimise(&x, iterations: iterations) { x in
       let variances = x.prefix(count).map { exp($0) }
       let damping = isDamped ? Self.damping(x[count]) : (value: 1, slope: 0)
       filter.model.damping = damping.value
@@ -62,7 +68,8 @@ package final class MaximumLikelihood {
     let room = Double(observed) - parameters - 1
     guard value.isFinite else {
       return Fit(
-        variances: variances, damping: damping, logLikelihood: -.infinity, criterion: .infinity)
+        structure: structure, variances: variances, damping: damping, logLikelihood: -.infinity,
+        criterion: .infinity)
     }
     // The diffuse likelihood is the integral over the start: its unit depends on the number of states, so it
     // cannot compare models. The one at the best start can; they differ by the determinant of its information.
@@ -72,7 +79,7 @@ package final class MaximumLikelihood {
       -value / scale
       + 0.5 * (Double(structure.states) * log(Self.diffuse) + (information ?? -.infinity))
     return Fit(
-      variances: variances, damping: damping, logLikelihood: likelihood,
+      structure: structure, variances: variances, damping: damping, logLikelihood: likelihood,
       criterion: room > 0 && information != nil
         ? -2 * likelihood + 2 * parameters * Double(observed) / room : .infinity)
   }
@@ -82,8 +89,9 @@ package final class MaximumLikelihood {
     return (slowest + (fastest - slowest) * share, (fastest - slowest) * share * (1 - share))
   }
 
-  /// Noise and level share the variance of the changes; slopes and seasons move slowly.
-  private func start(_ values: UnsafeBufferPointer<Double>) -> [Double] {
+  /// Noise and level share the variance of the changes; slopes and seasons move slowly. What a fit of the same series to
+  /// a like model found comes in their place, but for what it found to be next to nothing, where slopes are flat.
+  private func start(_ values: UnsafeBufferPointer<Double>, _ near: Fit?) -> [Double] {
     var (sum, count) = (0.0, 0)
     for t in values.indices.dropFirst() {
       let change = values[t] - values[t - 1]
@@ -96,7 +104,20 @@ package final class MaximumLikelihood {
     var x = [log(0.2 * changes), log(0.2 * changes)]
     if structure.trend != .level { x.append(log(2e-3 * changes)) }
     for _ in structure.seasons { x.append(log(2e-3 * changes)) }
-    if structure.trend == .damped { x.append(1) }
+    if let near, near.logLikelihood.isFinite {
+      func take(_ from: Int, _ to: Int) { x[to] = max(log(near.variances[from]), log(1e-5)) }
+      take(0, 0)
+      take(1, 1)
+      let (own, other) = (structure.trend == .level ? 2 : 3, near.structure.trend == .level ? 2 : 3)
+      if own == 3, other == 3 { take(2, 2) }
+      if near.structure.seasons == structure.seasons {
+        for season in structure.seasons.indices { take(other + season, own + season) }
+      }
+    }
+    if structure.trend == .damped {
+      let share = near.map { ($0.damping - Self.slowest) / (Self.fastest - Self.slowest) } ?? 1
+      x.append(share > 0.02 && share < 0.98 ? log(share / (1 - share)) : 1)
+    }
     return x
   }
 }

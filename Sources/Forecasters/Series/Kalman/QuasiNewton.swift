@@ -4,9 +4,10 @@
 package struct QuasiNewton {
   var lower: [Double]
   var upper: [Double]
-  var iterations = 60
   /// The search ends where no slope exceeds this.
-  var tolerance = 1e-5
+  var tolerance = 1e-4
+  /// It ends too where a step gains less than this part of the value.
+  var leastGain = 1e-6
   /// Longest change of a variable in one step.
   var reach = 2.0
 
@@ -20,7 +21,8 @@ package struct QuasiNewton {
   ///   - function: value and slopes; a value that is not finite is worse than any.
   /// - Returns: the value at `x`.
   package func minimise(
-    _ x: inout [Double], _ function: ([Double]) -> (value: Double, slopes: [Double])
+    _ x: inout [Double], iterations: Int = 60,
+    _ function: ([Double]) -> (value: Double, slopes: [Double])
   ) -> Double {
     let n = x.count
     for k in 0..<n { x[k] = min(max(x[k], lower[k]), upper[k]) }
@@ -79,7 +81,7 @@ package struct QuasiNewton {
         isFresh = false
       }
       (x, value, slopes) = (next, found.value, found.slopes)
-      if change <= 1e-9 * (1 + abs(value)) { break }
+      if change <= leastGain * (1 + abs(value)) { break }
     }
     return value
   }

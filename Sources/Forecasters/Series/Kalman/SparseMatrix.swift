@@ -1,3 +1,5 @@
+import NumericsCore
+
 /// A small square matrix with few entries in each row, such as the transition of a structural model.
 ///
 /// Belongs to one thread: entries can be changed.
@@ -8,6 +10,9 @@ package final class SparseMatrix {
   private let starts: UnsafeMutablePointer<Int>
   private let columns: UnsafeMutablePointer<Int>
   private let values: UnsafeMutablePointer<Double>
+  /// `[3, n]`, left of the diagonal, on it, right of it, of a matrix with nothing else: those of trends and trigonometric
+  /// seasons. Products with it are done by vectors.
+  private let bands: UnsafeMutablePointer<Double>?
 
   /// - Parameter entries: each place at most once.
   package init(_ size: Int, _ entries: [(row: Int, column: Int, value: Double)]) {
@@ -21,18 +26,34 @@ package final class SparseMatrix {
       (columns + place).initialize(to: entry.column)
       (values + place).initialize(to: entry.value)
     }
+    guard entries.allSatisfy({ abs($0.row - $0.column) <= 1 }) else {
+      bands = nil
+      return
+    }
+    let bands = UnsafeMutablePointer<Double>.allocate(capacity: 3 * size)
+    bands.initialize(repeating: 0, count: 3 * size)
+    for entry in entries { bands[Self.band(size, entry.row, entry.column)] = entry.value }
+    self.bands = bands
   }
 
   deinit {
     starts.deallocate()
     columns.deallocate()
     values.deallocate()
+    bands?.deallocate()
   }
 
   /// - Precondition: the place was given an entry.
   package subscript(row: Int, column: Int) -> Double {
     get { values[place(row, column)] }
-    set { values[place(row, column)] = newValue }
+    set {
+      values[place(row, column)] = newValue
+      bands?[Self.band(size, row, column)] = newValue
+    }
+  }
+
+  private static func band(_ size: Int, _ row: Int, _ column: Int) -> Int {
+    (column - row + 1) * size + row
   }
 
   private func place(_ row: Int, _ column: Int) -> Int {
@@ -78,13 +99,19 @@ package final class SparseMatrix {
     }
   }
 
-  /// `out = self p self'` for a symmetric `p` `[n, n]`.
+  /// `out = self p self' + diag(variances)` for a symmetric `p` `[n, n]`.
   ///
-  /// - Parameter product: `self p` afterwards.
-  func congruence(
-    _ p: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>,
-    product: UnsafeMutablePointer<Double>
+  /// - Parameters:
+  ///   - variances: nil for none.
+  ///   - product: `self p` afterwards.
+  package func congruence(
+    _ p: UnsafePointer<Double>, variances: UnsafePointer<Double>? = nil,
+    _ out: UnsafeMutablePointer<Double>, product: UnsafeMutablePointer<Double>
   ) {
+    if let bands {
+      return CovarianceKernels.congruence(
+        size, bands: bands, p, variances: variances, product: product, out)
+    }
     let (n, starts, columns, values) = (size, starts, columns, values)
     apply(p, columns: n, product)
     for i in 0..<n {
@@ -96,5 +123,6 @@ package final class SparseMatrix {
         out[j * n + i] = sum
       }
     }
+    if let variances { for k in 0..<n { out[k * n + k] += variances[k] } }
   }
 }
