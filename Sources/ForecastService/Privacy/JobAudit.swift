@@ -43,7 +43,9 @@ package struct JobAudit: Sendable {
     guard let trainer = definition.privateTrainer else {
       throw ServiceError(
         .badArgument,
-        "job \(job) has no privacy section: it claims nothing that could be audited; see docs/privacy.md"
+        definition.privacy == nil
+          ? "job \(job) has no privacy section: it claims nothing that could be audited; see docs/privacy.md"
+          : "job \(job) has no noise on gradients: only that is audited; see docs/privacy.md"
       )
     }
     var configuration = trainer.configuration
