@@ -77,8 +77,8 @@ let package = Package(
     shell(
       "forecastctl",
       [
-        "ForecastService", "Forecasters", "Postgres", "Privacy", "Terminal", argumentParser,
-        logging,
+        "ForecastService", "Training", "Forecasters", "Postgres", "Privacy", "Terminal",
+        argumentParser, logging,
       ]),
     shell(
       "forecastd", ["ForecastService", "Postgres", "Terminal", argumentParser, logging, lifecycle]),

@@ -7,7 +7,7 @@ package struct NoisePower: Sendable {
   package static let strictness = 40.0
 
   private var squares = 0.0
-  private var count = 0
+  package private(set) var count = 0
 
   package init() {}
 
@@ -22,12 +22,15 @@ package struct NoisePower: Sendable {
     count += other.count
   }
 
-  /// Standard deviation of the noise, in units of what it should be; nil where it is that.
+  /// Standard deviation of the noise, in units of what it should be.
+  package var deviation: Double { (squares / Double(count)).squareRoot() }
+
+  /// The same; nil where it is what it should be.
   package var fault: Double? {
     let (n, x) = (Double(count), Self.strictness)
     let room = 2 * (n * x).squareRoot()
     guard squares >= n - room, squares <= n + room + 2 * x else {
-      return (squares / n).squareRoot()
+      return deviation
     }
     return nil
   }

@@ -226,6 +226,24 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
       steps: steps, cycle: cycle, bands: bands, noiseMultiplier: noiseMultiplier)
   }
 
+  /// The first `steps` steps of it alone: what these cost, with the noise that is made for all.
+  ///
+  /// - Throws: `PrivacyError`.
+  func first(_ steps: Int) throws -> PrivacyCharge { try PrivacyCharge(self, steps: steps) }
+
+  private init(_ whole: PrivacyCharge, steps: Int) throws {
+    (mechanism, cycle, bands) = (whole.mechanism, whole.cycle, whole.bands)
+    (unit, blockLength, delta) = (whole.unit, whole.blockLength, whole.delta)
+    (samplingRate, noiseMultiplier) = (whole.samplingRate, whole.noiseMultiplier)
+    (self.steps, accountant, addedDelta) = (steps, whole.accountant, whole.addedDelta)
+    epsilon =
+      steps == whole.steps
+      ? whole.epsilon
+      : try accountant.epsilon(
+        of: SubsampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier),
+        steps: steps, delta: delta - addedDelta)
+  }
+
   /// - Parameter parameters: of the model; draws of noise differ a little from normal ones, which is taken off delta
   ///   for each.
   /// - Throws: `TrainingError.badConfiguration`, `PrivacyError`.

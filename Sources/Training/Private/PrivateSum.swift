@@ -62,6 +62,22 @@ package final class PrivateSum {
   /// Norm that contributions are clipped to: for `adaptive` it changes, and is no secret.
   package var clippingNorm: Double { adaptive?.norm ?? sums[0].clippingNorm }
 
+  /// Largest norm of what one unit adds, the coordinate for counting included: what the noise is for.
+  package var sensitivity: Double { sums[0].clippingNorm }
+
+  /// One coordinate of what was collected so far, without noise: private. For an audit.
+  package func value(_ coordinate: Int) -> Double {
+    sums.reduce(0) { $0 + $1.value(coordinate) }
+  }
+
+  /// Forgets what was collected. For an audit.
+  package func clear() {
+    for thread in sums.indices {
+      sums[thread].clear()
+      factors[thread] = ClipFactors()
+    }
+  }
+
   private var rule: ClippedSum.Clipping {
     if let adaptive { return .counted(norm: adaptive.norm, mark: adaptive.mark) }
     return clipping == .automatic ? .automatic(stabiliser: Self.stabiliser) : .flat

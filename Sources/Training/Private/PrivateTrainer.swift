@@ -28,11 +28,11 @@ public struct PrivateTrainer: Sendable {
     try charge(validate(forecaster))
   }
 
-  private func charge(_ network: ForecastNetwork<Float>) throws -> PrivacyCharge {
+  func charge(_ network: ForecastNetwork<Float>) throws -> PrivacyCharge {
     try PrivacyCharge(privacy, configuration, parameters: network.layout.count)
   }
 
-  private func validate(_ forecaster: ForecasterConfiguration) throws -> ForecastNetwork<Float> {
+  func validate(_ forecaster: ForecasterConfiguration) throws -> ForecastNetwork<Float> {
     func refuse(_ holds: Bool, _ text: @autoclosure () -> String) throws {
       if holds { throw TrainingError(.badConfiguration, text()) }
     }
@@ -119,10 +119,11 @@ public struct PrivateFit: Sendable {
 final class PrivateRun {
   private let configuration: TrainingConfiguration
   private let charge: PrivacyCharge
-  private let memory: TrainingMemory
-  private let units: PrivateUnits
+  let memory: TrainingMemory
+  let units: PrivateUnits
   private let pass: PrivatePass
-  private let sum: PrivateSum
+  let sum: PrivateSum
+  private let stages: PrivateStages
   private let began = Date()
   /// Masks go by the position in a batch, so others' masks change with one unit less: only their distribution stays,
   /// and that is enough where nobody knows them.
@@ -130,10 +131,12 @@ final class PrivateRun {
 
   init(
     _ configuration: TrainingConfiguration, _ privacy: PrivacyConfiguration,
-    _ charge: PrivacyCharge, _ forecaster: ForecasterConfiguration, _ panel: Panel
+    _ charge: PrivacyCharge, _ forecaster: ForecasterConfiguration, _ panel: Panel,
+    stages: PrivateStages = PrivateStages()
   ) throws {
     self.configuration = configuration
     self.charge = charge
+    self.stages = stages
     memory = try TrainingMemory(
       forecaster, threads: min(configuration.threads, configuration.batch),
       recompute: configuration.recompute)
@@ -146,35 +149,44 @@ final class PrivateRun {
       noiseMultiplier: charge.noiseMultiplier, correlated: charge.correlated())
   }
 
-  func fit(_ progress: (PrivateProgress) throws -> Void) throws -> PrivateFit {
+  var layout: ParameterLayout { memory.network.layout }
+
+  /// - Parameter auditor: adds records of its own and looks on; nil in a job.
+  func fit(
+    auditor: PrivateAuditor? = nil, _ progress: (PrivateProgress) throws -> Void
+  ) throws -> PrivateFit {
     if let correlated = try charge.correlated() {
       var steps = try CorrelatedSteps(
         correlated, phases: units.phases(cycle: correlated.cycle), parameters: sum.coordinates,
         clippingNorm: sum.clippingNorm)
-      return try fit(&steps, progress)
+      return try fit(
+        &steps, draw: { try $0.nextBatch() }, release: { try $0.release(contributions: $1, &$2) },
+        auditor: nil, progress)
     }
     var steps = try PrivateSteps(
-      records: units.count, samplingRate: charge.samplingRate,
-      noiseMultiplier: charge.noiseMultiplier, steps: charge.steps)
-    return try fit(&steps, progress)
+      records: units.count + (auditor?.records ?? 0), samplingRate: charge.samplingRate,
+      noiseMultiplier: charge.noiseMultiplier, steps: charge.steps, random: stages.random())
+    return try fit(
+      &steps, draw: stages.draw, release: stages.release, auditor: auditor, progress)
   }
 
   private func fit<Steps: PrivateStepping & ~Copyable>(
-    _ steps: inout Steps, _ progress: (PrivateProgress) throws -> Void
+    _ steps: inout Steps, draw: (inout Steps) throws -> [Int],
+    release: (PrivateSum, Int, inout Steps) throws -> Buffer<Float>, auditor: PrivateAuditor?,
+    _ progress: (PrivateProgress) throws -> Void
   ) throws -> PrivateFit {
-    let parameters = memory.network.initialParameters(
-      seed: configuration.seed, wideIntervals: true)
-    let optimiser = Optimiser<Float>(
-      configuration.optimiser, count: parameters.count, weightDecay: configuration.weightDecay,
-      momentum: configuration.momentum, nesterov: configuration.nesterov)
-    let average = WeightAverage(parameters, configuration.averaging, steps: charge.steps)
+    let (parameters, optimiser, average) = makeState()
     let schedule = LearningRateSchedule(
       configuration.schedule, peak: configuration.learningRate, steps: charge.steps,
       warmup: configuration.warmup, gamma: configuration.gamma, stepSize: configuration.stepSize)
     for step in 0..<charge.steps {
-      let contributions = collect(try steps.nextBatch(), step: step, parameters)
-      let gradient = try sum.release(contributions: contributions, &steps)
-      optimiser.step(parameters, gradient, rate: schedule.rate(step))
+      let batch = try draw(&steps)
+      var contributions = collect(batch, step: step, parameters)
+      contributions += auditor?.contribute(batch, to: sum, stages) ?? 0
+      let gradient = try release(sum, contributions, &steps)
+      auditor?.observe(gradient)
+      stages.apply(optimiser, parameters, gradient, schedule.rate(step))
+      auditor?.replay(gradient, rate: schedule.rate(step))
       // The weights are no secret, nor is whether they are finite.
       guard Float.sumOfSquares(parameters.count, parameters.base).isFinite else {
         throw TrainingError(
@@ -195,16 +207,29 @@ final class PrivateRun {
       charge: charge, clippingNorm: sum.clippingNorm, seconds: Date().timeIntervalSince(began))
   }
 
+  /// The weights at the beginning, the optimiser's state, and the average of the weights.
+  func makeState() -> (Buffer<Float>, Optimiser<Float>, WeightAverage) {
+    let parameters = memory.network.initialParameters(
+      seed: configuration.seed, wideIntervals: true)
+    return (
+      parameters,
+      Optimiser<Float>(
+        configuration.optimiser, count: parameters.count, weightDecay: configuration.weightDecay,
+        momentum: configuration.momentum, nesterov: configuration.nesterov),
+      WeightAverage(parameters, configuration.averaging, steps: charge.steps)
+    )
+  }
+
   /// Adds the clipped gradients of a batch; returns how many there were. An empty batch has none.
-  private func collect(_ batch: [Int], step: Int, _ parameters: Buffer<Float>) -> Int {
+  func collect(_ batch: [Int], step: Int, _ parameters: Buffer<Float>) -> Int {
     var windows: [WindowIndex.Window] = []
     windows.reserveCapacity(batch.count * pass.windows)
-    for unit in batch {
+    for unit in batch where unit < units.count {
       units.draw(unit, seed: configuration.seed, step: step, into: &windows)
     }
     let count = windows.count / pass.windows
     let (network, workspaces, threads) = (memory.network, memory.workspaces, memory.threads)
-    let (pass, panel, seed) = (pass, units.panel, dropoutSeed)
+    let (pass, panel, seed, add) = (pass, units.panel, dropoutSeed, stages.add)
     sum.collect { [windows] thread, lane in
       let workspace = workspaces[thread]
       let mine = Shard(of: count, over: threads, number: thread).range
@@ -215,7 +240,7 @@ final class PrivateRun {
           batch, windows, first * pass.windows..<(first + units) * pass.windows, of: panel)
         network.unitGradients(
           parameters: parameters, workspace, seed: seed, run: step << 32 | first
-        ) { _ in lane.add(workspace.gradient) }
+        ) { _ in add(workspace.gradient, lane) }
       }
     }
     return count

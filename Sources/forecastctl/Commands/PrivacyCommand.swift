@@ -13,13 +13,16 @@ struct PrivacyCommand: AsyncParsableCommand {
       The ledger (show, budget, plan) keeps what may be learned from private data in all. A charge is \
       booked before anything is read and never given back.
 
+      An audit attacks what a job's training would release and compares the leak with the claim. It \
+      needs a job file, and no database.
+
       The calculations (epsilon, calibrate) need no database. Each step takes every record into its batch independently with probability --sampling-rate, clips \
       contributions, and adds Gaussian noise of --noise-multiplier clipping norms to their sum. Data sets \
       are neighbours when one has one record more. Results are upper bounds.
       """,
     subcommands: [
-      PrivacyShow.self, PrivacyBudgetCommand.self, PrivacyPlanCommand.self, Epsilon.self,
-      Calibrate.self,
+      PrivacyShow.self, PrivacyBudgetCommand.self, PrivacyPlanCommand.self,
+      PrivacyAuditCommand.self, Epsilon.self, Calibrate.self,
     ],
     defaultSubcommand: PrivacyShow.self)
 

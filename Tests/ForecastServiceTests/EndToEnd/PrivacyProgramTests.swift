@@ -72,6 +72,68 @@ struct PrivacyProgramTests {
     await service.close()
   }
 
+  @Test("an audit needs a job's file or its name; it reads nothing and charges nothing")
+  func audit() async throws {
+    let service = try LedgerService()
+    let programs = Programs(service.service.database.address)
+    let folder = try TemporaryDirectory()
+    func file(_ job: String, _ privacy: String) throws -> String {
+      let path = "\(folder.path)/\(job).yaml"
+      try """
+      job: \(job)
+      source: {query: "SELECT series, ts, y FROM secret WHERE ts <= :cutoff", frequency: 1 day}
+      horizon: 3
+      contextLength: 10
+      model: {kind: gru, hidden: 12}
+      training: {steps: 40, batch: 20}
+      \(privacy)
+      """.write(toFile: path, atomically: true, encoding: .utf8)
+      return path
+    }
+    let path = try file(
+      "demand", "privacy: {budget: nobody, epsilon: 4, delta: 1e-5, units: 200}")
+    func call(_ arguments: String...) async throws -> Programs.Ended {
+      try await programs.start("forecastctl", ["privacy", "audit"] + arguments).end()
+    }
+    var ended = try await call(
+      path, "--canaries", "200", "--steps", "20", "--confidence", "0.999", "-o", "json")
+    #expect(ended.status == 0, "\(ended.errors)")
+    let audit = try #require(try rows(ended.output).first)
+    #expect(audit["job"] as? String == "demand" && audit["steps"] as? Int == 20)
+    #expect(audit["verdict"] as? String == "consistent with the claim")
+    #expect(audit["canaries"] as? Int == 200 && audit["delta"] as? Double == 1e-5)
+    let claimed = try #require(audit["epsilon"] as? Double)
+    let bound = try #require(audit["epsilon_lower_bound"] as? Double)
+    #expect(claimed > 0.5 && claimed < 4 && bound < claimed)
+    for check in ["sampling", "noise", "sensitivity", "post_processing"] {
+      #expect(audit["\(check)_right"] as? Bool == true, "\(check)")
+    }
+
+    ended = try await call("demand")
+    #expect(ended.status == 64 && ended.errors.contains("no job \"demand\""), "\(ended.errors)")
+    ended = try await programs.start("forecastctl", ["apply", path]).end()
+    #expect(ended.status == 0, "\(ended.errors)")
+    ended = try await call("demand", "--canaries", "100", "--steps", "2", "--confidence", "0.999")
+    #expect(ended.status == 0 && ended.output.contains("consistent"), "\(ended.errors)")
+    #expect(ended.errors.contains("nothing was charged"))
+
+    for (arguments, words) in [
+      ([try file("open", "")], "no privacy section"),
+      ([path, "--steps", "41"], "expected 1 to 40"),
+      ([path, "--canaries", "1000000"], "canaries is 1000000"),
+      ([path, "--confidence", "1"], "confidence is 1"), ([path, "--threads", "0"], "--threads"),
+      ([folder.path], "name a single file"),
+    ] {
+      ended = try await programs.start("forecastctl", ["privacy", "audit"] + arguments).end()
+      #expect(ended.status == 64 && ended.errors.contains(words), "\(ended.errors)")
+    }
+    #expect(
+      try await service.service.database.execute(
+        "SELECT count(*)::text FROM forecast.privacy_charge")
+        == [["0"]])
+    await service.close()
+  }
+
   @Test("exit codes: 64 for what is not there or impossible, 77 for who may not")
   func exitCodes() async throws {
     let service = try LedgerService()
