@@ -1,0 +1,62 @@
+/// One row of a table: a configuration, run from several seeds, and what the paper has for it.
+struct StudyRow: Sendable {
+  let part: String
+  let name: String
+  let configuration: StudyConfiguration
+  /// Mean RMSE and MAE over the regions, as the paper prints them.
+  var paper: (rmse: Double, mae: Double)?
+
+  /// All rows, those first whose trials are short.
+  static let all: [StudyRow] = partA(.gru) + partA(.bigru) + partB + partA(.lstm) + partA(.bilstm)
+
+  /// Table 3 of the paper and its selected settings (section 4.3 there and the notebooks).
+  private static func partA(
+    _ architecture: KerasTrial.Configuration.Architecture
+  ) -> [StudyRow] {
+    typealias Settings = (
+      hidden: Int, batch: Int, learningRate: Double, paper: (rmse: Double, mae: Double)
+    )
+    let settings: Settings =
+      switch architecture {
+      case .lstm: (225, 10, 0.002233, (1254.2, 943.8))
+      case .bilstm: (500, 10, 0.002303, (1241.6, 931.7))
+      case .gru: (75, 5, 0.001725, (1241.1, 929.6))
+      case .bigru: (175, 5, 0.000289, (1214.3, 907.1))
+      }
+    return [
+      StudyRow(
+        part: "A", name: architecture.rawValue,
+        configuration: StudyConfiguration(
+          network: KerasTrial.Configuration(
+            architecture: architecture, hidden: settings.hidden, batch: settings.batch,
+            learningRate: settings.learningRate)),
+        paper: settings.paper)
+    ]
+  }
+
+  /// Table 5 of the paper, BiGRU with input perturbation.
+  private static let partB: [StudyRow] = [
+    (200, 5, 0.001993, 87.95, (1235.6, 918.7)), (275, 5, 0.001182, 143.28, (1221.8, 915.9)),
+    (200, 10, 0.001333, 160.14, (1232.9, 923.3)), (200, 10, 0.000842, 180.34, (1248.4, 940.2)),
+  ].enumerated().map { index, settings in
+    let (hidden, batch, rate, noise, paper) = settings
+    return StudyRow(
+      part: "B", name: "IP\(index + 1)",
+      configuration: StudyConfiguration(
+        network: KerasTrial.Configuration(
+          architecture: .bigru, hidden: hidden, batch: batch, learningRate: rate, noise: noise)),
+      paper: paper)
+  }
+
+  func run(_ data: MobilityData, seed: UInt64) throws -> StudyResult {
+    var result = StudyResult(
+      part: part, row: name, seed: seed, configuration: configuration, seconds: 0)
+    if let network = configuration.network {
+      let outcome = KerasTrial(configuration: network, seed: seed).run(data)
+      result.test = outcome.test
+      result.trainingMAE = outcome.trainingMAE
+      result.divergedAt = outcome.divergedAt
+    }
+    return result
+  }
+}
