@@ -1,5 +1,6 @@
 import Forecasters
 import NumericsCore
+import Privacy
 import Training
 
 /// Parts A and B: one network of the paper's, trained as there, from one seed.
@@ -35,9 +36,10 @@ struct KerasTrial: Sendable {
   let configuration: Configuration
   let seed: UInt64
 
-  func run(_ data: MobilityData) -> Outcome {
+  /// - Throws: `PrivacyError`.
+  func run(_ data: MobilityData) throws -> Outcome {
     let network = network
-    let observed = configuration.noise.map { perturbed(data, deviation: $0) } ?? data
+    let observed = try configuration.noise.map { try perturbed(data, deviation: $0) } ?? data
     let inputs = (0..<data.rows).flatMap { observed.features($0) }
     let targets = observed.counts.map { Float($0) }
     let parameters = network.initialParameters(seed: seed)
@@ -48,7 +50,7 @@ struct KerasTrial: Sendable {
     let left = rows.count % configuration.batch
     let last = left > 0 ? KerasPass(network, batch: left) : nil
 
-    var outcome = Outcome(test: nil, trainingMAE: [], divergedAt: nil)
+    var outcome = Outcome(trainingMAE: [])
     var sum = 0.0
     for epoch in 0..<configuration.epochs {
       for first in stride(from: rows.lowerBound, to: rows.upperBound, by: configuration.batch) {
@@ -88,10 +90,10 @@ struct KerasTrial: Sendable {
       bidirectional: architecture == .bilstm || architecture == .bigru)
   }
 
-  /// Every count of every region and slot with independent Gaussian noise, rounded. Its seed makes the study
-  /// repeatable; a release of real data takes its noise from the operating system.
-  private func perturbed(_ data: MobilityData, deviation: Double) -> MobilityData {
-    var stream = RandomStream(seed: seed, purpose: "input perturbation")
-    return data.with(counts: data.counts.map { ($0 + deviation * stream.normal()).rounded() })
+  /// Every count of every region and slot with independent Gaussian noise, rounded. The noise has no seed.
+  private func perturbed(_ data: MobilityData, deviation: Double) throws -> MobilityData {
+    var counts = data.counts
+    try InputPerturbation(sensitivity: 1, slots: data.rows, deviation: deviation).perturb(&counts)
+    return data.with(counts: counts.map { $0.rounded() })
   }
 }

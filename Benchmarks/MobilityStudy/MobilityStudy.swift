@@ -9,7 +9,7 @@ import Synchronization
 struct MobilityStudy: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mobility-study", abstract: "Run the mobility study, or write its report.",
-    subcommands: [Run.self, Report.self])
+    subcommands: [Run.self, Tune.self, Report.self])
 }
 
 struct Files: ParsableArguments {

@@ -13,6 +13,9 @@ struct StudyResult: Codable, Sendable {
   var trainingMAE: [Double]?
   /// The epoch in which a loss was not finite.
   var divergedAt: Int?
+  /// Of parts C and D: what the accountant says of the noise that was added, and that noise, in sensitivities.
+  var epsilon: Double?
+  var noiseMultiplier: Double?
   /// Processor time of the trial.
   var seconds: Double
 }
@@ -20,6 +23,7 @@ struct StudyResult: Codable, Sendable {
 /// What a trial is made of; another configuration is another trial.
 struct StudyConfiguration: Codable, Sendable, Hashable {
   var network: KerasTrial.Configuration?
+  var linear: PrivateTrial.Configuration?
 }
 
 /// The file of results: a line is added when a trial ends, so that a run can be stopped at any time.

@@ -7,7 +7,8 @@ struct StudyRow: Sendable {
   var paper: (rmse: Double, mae: Double)?
 
   /// All rows, those first whose trials are short.
-  static let all: [StudyRow] = partA(.gru) + partA(.bigru) + partB + partA(.lstm) + partA(.bilstm)
+  static let all: [StudyRow] =
+    partC + partD + partA(.gru) + partA(.bigru) + partB + partA(.lstm) + partA(.bilstm)
 
   /// Table 3 of the paper and its selected settings (section 4.3 there and the notebooks).
   private static func partA(
@@ -48,14 +49,60 @@ struct StudyRow: Sendable {
       paper: paper)
   }
 
+  /// DP-SGD. Settings are the best of `mobility-study tune`, which does not see the test week.
+  private static let partC = privateRows(
+    "C",
+    [
+      (.window, 1, 100, 0.03, 2), (.window, 4, 100, 0.1, 2), (.window, 8, 100, 0.1, 2),
+      (.slot, 1, 50, 0.1, 1), (.slot, 4, 50, 0.3, 1), (.slot, 8, 50, 0.3, 1),
+      (.day, 1, 25, 0.03, 1), (.day, 4, 50, 0.1, 0.3), (.day, 8, 50, 0.1, 1),
+    ]
+  ) { $0.samplingRate = $0.unit == .slot ? 1 : 0.5 }
+
+  /// DP-FTRL, likewise.
+  private static let partD = privateRows(
+    "D",
+    [
+      (.window, 1, 100, 0.03, 2), (.window, 4, 100, 0.1, 2), (.window, 8, 100, 0.1, 2),
+      (.slot, 1, 50, 0.1, 1), (.slot, 4, 50, 0.3, 1), (.slot, 8, 50, 0.3, 1),
+      (.day, 1, 25, 0.03, 1), (.day, 4, 50, 0.1, 0.3), (.day, 8, 50, 0.1, 1),
+    ]
+  ) { $0.cycle = 5 }
+
+  private typealias PrivateSettings = (
+    unit: PrivateTrial.Unit, epsilon: Double, steps: Int, learningRate: Double, norm: Double
+  )
+
+  private static func privateRows(
+    _ part: String, _ settings: [PrivateSettings],
+    _ change: (inout PrivateTrial.Configuration) -> Void
+  ) -> [StudyRow] {
+    settings.map { settings in
+      var linear = PrivateTrial.Configuration(
+        unit: settings.unit, epsilon: settings.epsilon, steps: settings.steps,
+        learningRate: settings.learningRate, clippingNorm: settings.norm)
+      change(&linear)
+      return StudyRow(
+        part: part, name: "\(settings.unit.rawValue) \(Int(settings.epsilon))",
+        configuration: StudyConfiguration(linear: linear))
+    }
+  }
+
   func run(_ data: MobilityData, seed: UInt64) throws -> StudyResult {
     var result = StudyResult(
       part: part, row: name, seed: seed, configuration: configuration, seconds: 0)
     if let network = configuration.network {
-      let outcome = KerasTrial(configuration: network, seed: seed).run(data)
+      let outcome = try KerasTrial(configuration: network, seed: seed).run(data)
       result.test = outcome.test
       result.trainingMAE = outcome.trainingMAE
       result.divergedAt = outcome.divergedAt
+    }
+    if let linear = configuration.linear {
+      let outcome = try PrivateTrial(configuration: linear).run(
+        data, learning: data.learningTargets, test: data.testTargets)
+      result.test = outcome.test
+      result.epsilon = outcome.epsilon
+      result.noiseMultiplier = outcome.noiseMultiplier
     }
     return result
   }

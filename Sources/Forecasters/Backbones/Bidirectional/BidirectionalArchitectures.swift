@@ -18,7 +18,8 @@ public enum BiLSTMArchitecture: EncoderArchitecture {
   ) -> any WindowEncoder<Element> {
     BidirectionalRecurrent<Element>(
       RecurrentOptions.lstm(configuration), inputs: inputs, hidden: configuration.hidden,
-      layers: configuration.layers, heads: configuration.integer(RecurrentOptions.heads.name), dropout: configuration.dropout,
+      layers: configuration.layers, heads: configuration.integer(RecurrentOptions.heads.name),
+      dropout: configuration.dropout,
       layout: &layout)
   }
 }
