@@ -61,38 +61,38 @@ struct StudyRow: Sendable {
   private static let partC = privateRows(
     "C",
     [
-      (.window, 1, 100, 0.03, 2), (.window, 4, 100, 0.1, 2), (.window, 8, 100, 0.1, 2),
-      (.slot, 1, 50, 0.1, 1), (.slot, 4, 50, 0.3, 1), (.slot, 8, 50, 0.3, 1),
-      (.day, 1, 25, 0.03, 1), (.day, 4, 50, 0.1, 0.3), (.day, 8, 50, 0.1, 1),
-    ]
-  ) { $0.samplingRate = $0.unit == .slot ? 1 : 0.5 }
+      (.window, 1, 0.5, nil, 100, 0.1, 1), (.window, 4, 0.5, nil, 200, 0.3, 2),
+      (.window, 8, 0.25, nil, 200, 0.3, 2), (.slot, 1, 1, nil, 100, 0.03, 2),
+      (.slot, 4, 1, nil, 200, 0.03, 1), (.slot, 8, 1, nil, 200, 0.3, 1),
+      (.day, 1, 0.25, nil, 25, 0.03, 0.3), (.day, 4, 0.25, nil, 200, 0.03, 0.3),
+      (.day, 8, 0.25, nil, 200, 0.03, 0.3),
+    ])
 
   /// DP-FTRL, likewise.
   private static let partD = privateRows(
     "D",
     [
-      (.window, 1, 100, 0.03, 2), (.window, 4, 100, 0.1, 2), (.window, 8, 100, 0.1, 2),
-      (.slot, 1, 50, 0.1, 1), (.slot, 4, 50, 0.3, 1), (.slot, 8, 50, 0.3, 1),
-      (.day, 1, 25, 0.03, 1), (.day, 4, 50, 0.1, 0.3), (.day, 8, 50, 0.1, 1),
-    ]
-  ) { $0.cycle = 5 }
+      (.window, 1, nil, 5, 200, 0.1, 0.5), (.window, 4, nil, 5, 100, 0.3, 0.5),
+      (.window, 8, nil, 10, 200, 0.3, 1), (.slot, 1, nil, 10, 100, 0.03, 0.5),
+      (.slot, 4, nil, 5, 200, 0.1, 1), (.slot, 8, nil, 5, 100, 0.3, 0.5),
+      (.day, 1, nil, 1, 25, 0.03, 0.3), (.day, 4, nil, 1, 50, 0.03, 0.3),
+      (.day, 8, nil, 1, 100, 0.03, 0.3),
+    ])
 
   private typealias PrivateSettings = (
-    unit: PrivateTrial.Unit, epsilon: Double, steps: Int, learningRate: Double, norm: Double
+    unit: PrivateTrial.Unit, epsilon: Double, samplingRate: Double?, cycle: Int?, steps: Int,
+    learningRate: Double, norm: Double
   )
 
-  private static func privateRows(
-    _ part: String, _ settings: [PrivateSettings],
-    _ change: (inout PrivateTrial.Configuration) -> Void
-  ) -> [StudyRow] {
+  private static func privateRows(_ part: String, _ settings: [PrivateSettings]) -> [StudyRow] {
     settings.map { settings in
-      var linear = PrivateTrial.Configuration(
-        unit: settings.unit, epsilon: settings.epsilon, steps: settings.steps,
-        learningRate: settings.learningRate, clippingNorm: settings.norm)
-      change(&linear)
-      return StudyRow(
+      StudyRow(
         part: part, name: "\(settings.unit.rawValue) \(Int(settings.epsilon))",
-        configuration: StudyConfiguration(linear: linear))
+        configuration: StudyConfiguration(
+          linear: PrivateTrial.Configuration(
+            unit: settings.unit, epsilon: settings.epsilon, samplingRate: settings.samplingRate,
+            cycle: settings.cycle, steps: settings.steps, learningRate: settings.learningRate,
+            clippingNorm: settings.norm)))
     }
   }
 
