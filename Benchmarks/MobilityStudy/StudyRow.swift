@@ -61,11 +61,11 @@ struct StudyRow: Sendable {
   private static let partC = privateRows(
     "C",
     [
-      (.window, 1, 0.5, nil, 100, 0.1, 1), (.window, 4, 0.5, nil, 200, 0.3, 2),
+      (.window, 1, 0.5, nil, 100, 0.1, 1), (.window, 4, 0.25, nil, 50, 0.3, 2),
       (.window, 8, 0.25, nil, 200, 0.3, 2), (.slot, 1, 1, nil, 100, 0.03, 2),
       (.slot, 4, 1, nil, 200, 0.03, 1), (.slot, 8, 1, nil, 200, 0.3, 1),
-      (.day, 1, 0.25, nil, 25, 0.03, 0.3), (.day, 4, 0.25, nil, 200, 0.03, 0.3),
-      (.day, 8, 0.25, nil, 200, 0.03, 0.3),
+      (.day, 1, 1, nil, 25, 0.03, 0.3), (.day, 4, 1, nil, 100, 0.03, 0.3),
+      (.day, 8, 1, nil, 100, 0.03, 0.3),
     ])
 
   /// DP-FTRL, likewise.
@@ -75,7 +75,7 @@ struct StudyRow: Sendable {
       (.window, 1, nil, 5, 200, 0.1, 0.5), (.window, 4, nil, 5, 100, 0.3, 0.5),
       (.window, 8, nil, 10, 200, 0.3, 1), (.slot, 1, nil, 10, 100, 0.03, 0.5),
       (.slot, 4, nil, 5, 200, 0.1, 1), (.slot, 8, nil, 5, 100, 0.3, 0.5),
-      (.day, 1, nil, 1, 25, 0.03, 0.3), (.day, 4, nil, 1, 50, 0.03, 0.3),
+      (.day, 1, nil, 1, 25, 0.03, 0.3), (.day, 4, nil, 5, 50, 0.03, 0.3),
       (.day, 8, nil, 1, 100, 0.03, 0.3),
     ])
 

@@ -9,7 +9,7 @@ struct Tune: ParsableCommand {
     abstract: "Compare settings of the private trainings on the days before the test week.")
 
   @OptionGroup var files: Files
-  @Option(help: "Runs of each setting.") var runs = 3
+  @Option(help: "Runs of each setting.") var runs = 1
 
   func run() throws {
     let data = try MobilityData(path: files.data)
