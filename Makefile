@@ -12,10 +12,10 @@ BIN := .build/release
 SOURCES := Package.swift Sources Tests Benchmarks
 PURE := ^(NumericsCore|Privacy|Forecasters|Training|Evaluation|Terminal)Tests
 
-.PHONY: help setup swift build test test-golden test-sanitized check demo bench bench-peers architectures db schema-golden format lint install clean
+.PHONY: help setup swift build test test-golden test-sanitized check demo bench bench-peers architectures study-mobility db schema-golden format lint install clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: swift ## install the system packages that are missing (Debian, Ubuntu)
 	@.ci/setup
@@ -75,6 +75,9 @@ bench-peers: ## install the Python peers of the benchmarks into .build/peers
 
 architectures: build ## every architecture on the data sets in DATA=folder: writes docs/architectures.md
 	@Benchmarks/architectures --data "$(DATA)"
+
+study-mobility: setup ## the privacy study on the Paris counts: runs what is missing, writes docs/study-mobility.md
+	@Benchmarks/study-mobility
 
 db: setup ## run a throw-away PostgreSQL and print its URL, until Ctrl-C
 	@.ci/db

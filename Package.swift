@@ -92,6 +92,13 @@ let package = Package(
       ],
       path: "Benchmarks/ForecastBench", swiftSettings: strict),
 
+    .executableTarget(
+      name: "mobility-study",
+      dependencies: [
+        "ForecastService", "Training", "Forecasters", "Privacy", "NumericsCore", argumentParser,
+      ],
+      path: "Benchmarks/MobilityStudy", swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),

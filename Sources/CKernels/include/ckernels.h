@@ -162,7 +162,7 @@ struct ck_cell {
   int hidden;
   int heads;   // 1: dense
   int reverse; // walk from the last time step to the first
-  int relu;    // Elman: max(x, 0) in place of tanh
+  int relu;    // Elman, LSTM, GRU: max(x, 0) in place of tanh
   int form;    // GRU, sLSTM
 };
 

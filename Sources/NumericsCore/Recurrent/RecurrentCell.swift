@@ -7,8 +7,10 @@ import CKernels
 /// | `elman` | `h' = tanh(x W + h R + b)` (Elman 1990) |
 /// | `elmanReLU` | `h' = max(0, x W + h R + b)` |
 /// | `lstm` | `i, f, o = s(.)`, `g = tanh(.)` of `x W + h R + b`; `c' = f * c + i * g`; `h' = o * tanh(c')` (Hochreiter & Schmidhuber 1997, Gers et al. 2000) |
+/// | `lstmReLU` | the same with `max(0, .)` in place of both tanh |
 /// | `gru` | `r, z = s(.)`; `n = tanh(x Wn + bn + r * (h Rn + b'))`; `h' = (1 - z) * n + z * h`, the reset gate after the product, as in PyTorch and cuDNN |
 /// | `gruResetBefore` | the same with `n = tanh(x Wn + (r * h) Rn + bn)` (Cho et al. 2014) |
+/// | `gruReLU`, `gruResetBeforeReLU` | these with `max(0, .)` in place of tanh |
 /// | `slstm` | `i = exp(i~)`, `f, o = s(.)`, `z = tanh(.)` of `x W + h R + b`; `c' = f * c + i * z`; `n' = f * n + i`; `h' = o * c' / n'` (Beck et al. 2024, section 2.2) |
 /// | `slstmExponential` | the same with `f = exp(f~)` |
 ///
@@ -18,7 +20,8 @@ import CKernels
 /// sequence or through `c / n`, and `m` itself has no gradient.
 public struct RecurrentCell: Hashable, Sendable {
   public enum Kind: String, Hashable, Sendable, CaseIterable {
-    case elman, elmanReLU, lstm, gru, gruResetBefore, slstm, slstmExponential
+    case elman, elmanReLU, lstm, lstmReLU, gru, gruReLU, gruResetBefore, gruResetBeforeReLU
+    case slstm, slstmExponential
   }
 
   public let kind: Kind
@@ -60,23 +63,23 @@ public struct RecurrentCell: Hashable, Sendable {
   public var gates: Int {
     switch kind {
     case .elman, .elmanReLU: 1
-    case .gru, .gruResetBefore: 3
-    case .lstm, .slstm, .slstmExponential: 4
+    case .gru, .gruReLU, .gruResetBefore, .gruResetBeforeReLU: 3
+    case .lstm, .lstmReLU, .slstm, .slstmExponential: 4
     }
   }
 
   /// Memory cells in a state beside `h`: `c` of the LSTM; `c`, `n` and `m` of the sLSTM.
   public var memories: Int {
     switch kind {
-    case .elman, .elmanReLU, .gru, .gruResetBefore: 0
-    case .lstm: 1
+    case .elman, .elmanReLU, .gru, .gruReLU, .gruResetBefore, .gruResetBeforeReLU: 0
+    case .lstm, .lstmReLU: 1
     case .slstm, .slstmExponential: 3
     }
   }
   /// Those of them that have a gradient.
   var differentiableMemories: Int { min(memories, 2) }
   /// Whether the candidate has a bias of its own inside the reset gate.
-  public var hasCandidateBias: Bool { kind == .gru }
+  public var hasCandidateBias: Bool { kind == .gru || kind == .gruReLU }
 
   /// `[F, G D]`, unless the cell reads gates.
   public var inputShape: Shape { [inputs, gates * width] }
@@ -86,21 +89,22 @@ public struct RecurrentCell: Hashable, Sendable {
   public var biasShape: Shape { [gates * width] }
 
   func kernel(reverse: Bool) -> ck_cell {
-    let kinds: [Kind: Int] = [
-      .elman: CK_ELMAN, .elmanReLU: CK_ELMAN, .lstm: CK_LSTM, .gru: CK_GRU, .gruResetBefore: CK_GRU,
-      .slstm: CK_SLSTM, .slstmExponential: CK_SLSTM,
-    ]
-    let form =
+    let (family, form, relu) =
       switch kind {
-      case .gruResetBefore: CK_RESET_BEFORE
-      case .slstmExponential: CK_FORGET_EXP
-      default: 0
+      case .elman: (CK_ELMAN, 0, false)
+      case .elmanReLU: (CK_ELMAN, 0, true)
+      case .lstm: (CK_LSTM, 0, false)
+      case .lstmReLU: (CK_LSTM, 0, true)
+      case .gru: (CK_GRU, CK_RESET_AFTER, false)
+      case .gruReLU: (CK_GRU, CK_RESET_AFTER, true)
+      case .gruResetBefore: (CK_GRU, CK_RESET_BEFORE, false)
+      case .gruResetBeforeReLU: (CK_GRU, CK_RESET_BEFORE, true)
+      case .slstm: (CK_SLSTM, CK_FORGET_SIGMOID, false)
+      case .slstmExponential: (CK_SLSTM, CK_FORGET_EXP, false)
       }
     return ck_cell(
-      kind: Int32(kinds[kind]!), inputs: readsGates ? 0 : Int32(inputs), hidden: Int32(width),
-      heads: Int32(heads),
-      reverse: reverse ? 1 : 0, relu: kind == .elmanReLU ? 1 : 0,
-      form: Int32(form))
+      kind: Int32(family), inputs: readsGates ? 0 : Int32(inputs), hidden: Int32(width),
+      heads: Int32(heads), reverse: reverse ? 1 : 0, relu: relu ? 1 : 0, form: Int32(form))
   }
 }
 

@@ -19,13 +19,14 @@ public enum OptimiserKind: String, Codable, Sendable, CaseIterable {
 
 /// An optimiser with its state over one flat buffer; a step is one pass over memory.
 ///
-/// Definitions and constants are those of `torch.optim` (beta 0.9 and 0.999, epsilon 1e-8, Adagrad 1e-10).
+/// Definitions and constants are those of `torch.optim` (beta 0.9 and 0.999, Adagrad 1e-10).
 /// Weight decay is decoupled for `adamw` and an L2 penalty for the others, as there.
 package final class Optimiser<Element: Real> {
   private let kind: OptimiserKind
   private let weightDecay: Double
   private let momentum: Double
   private let nesterov: Bool
+  private let epsilon: Double
   /// First moment, velocity or sum of squares.
   package let first: Buffer<Element>
   /// Second moment; empty where there is none.
@@ -36,14 +37,16 @@ package final class Optimiser<Element: Real> {
   private static var beta1: Double { 0.9 }
   private static var beta2: Double { 0.999 }
 
+  /// - Parameter epsilon: of Adam and its kin, added to the root of the second moment.
   package init(
     _ kind: OptimiserKind, count: Int, weightDecay: Double = 0, momentum: Double = 0.9,
-    nesterov: Bool = false
+    nesterov: Bool = false, epsilon: Double = 1e-8
   ) {
     self.kind = kind
     self.weightDecay = weightDecay
     self.momentum = momentum
     self.nesterov = nesterov
+    self.epsilon = epsilon
     first = Buffer(count)
     second = Buffer(kind.hasSecondMoment ? count : 0)
   }
@@ -105,7 +108,7 @@ package final class Optimiser<Element: Real> {
     var rule = OptimiserStep(rule, rate: rate)
     rule.beta1 = Self.beta1
     rule.beta2 = Self.beta2
-    rule.epsilon = 1e-8
+    rule.epsilon = epsilon
     return rule
   }
 }

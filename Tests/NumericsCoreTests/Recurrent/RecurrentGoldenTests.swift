@@ -172,15 +172,16 @@ struct RecurrentGoldenTests {
     let (bx, bh) = (try builder.weight("b_ih\(suffix)"), try builder.weight("b_hh\(suffix)"))
     let width = r.shape[1]
     let kind: RecurrentCell.Kind
+    let rectifies = builder.fixture.model.contains("max(0")
     switch r.shape[0] / width {
-    case 4: kind = .lstm
-    case 3: kind = .gru
-    default: kind = builder.fixture.model.contains("max(0") ? .elmanReLU : .elman
+    case 4: kind = rectifies ? .lstmReLU : .lstm
+    case 3: kind = rectifies ? .gruReLU : .gru
+    default: kind = rectifies ? .elmanReLU : .elman
     }
     let cell = RecurrentCell(kind, inputs: w.shape[1], width: width)
     var bias = bx + bh
     var candidateBias: Tensor<Element>?
-    if kind == .gru {
+    if cell.hasCandidateBias {
       // b_hn sits inside the reset product.
       bias = Tensor.joined(
         [

@@ -71,6 +71,8 @@ struct RecurrentTests {
     var all = [Double](repeating: 0, count: box.steps * B * D)
     let mask = mask(box)
     func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+    let rectifies: [RecurrentCell.Kind] = [.elmanReLU, .lstmReLU, .gruReLU, .gruResetBeforeReLU]
+    func activate(_ x: Double) -> Double { rectifies.contains(box.kind) ? max(0, x) : tanh(x) }
     for s in 0..<box.steps {
       let t = box.reverse ? box.steps - 1 - s : s
       for b in 0..<B where !box.masked || mask[t * B + b] != 0 {
@@ -93,24 +95,23 @@ struct RecurrentTests {
         for u in 0..<D {
           let at = b * D + u
           switch box.kind {
-          case .elman: h[at] = tanh(input(0, u) + state(0, u, before))
-          case .elmanReLU: h[at] = max(0, input(0, u) + state(0, u, before))
-          case .lstm:
+          case .elman, .elmanReLU: h[at] = activate(input(0, u) + state(0, u, before))
+          case .lstm, .lstmReLU:
             let gates = (0..<4).map { input($0, u) + state($0, u, before) }
-            c[at] = sigmoid(gates[1]) * c[at] + sigmoid(gates[0]) * tanh(gates[2])
-            h[at] = sigmoid(gates[3]) * tanh(c[at])
+            c[at] = sigmoid(gates[1]) * c[at] + sigmoid(gates[0]) * activate(gates[2])
+            h[at] = sigmoid(gates[3]) * activate(c[at])
           case .slstm, .slstmExponential:
             let gates = (0..<4).map { input($0, u) + state($0, u, before) }
             let forget = box.kind == .slstm ? sigmoid(gates[1]) : exp(gates[1])
             c[at] = forget * c[at] + exp(gates[0]) * tanh(gates[2])
             normaliser[at] = forget * normaliser[at] + exp(gates[0])
             h[at] = sigmoid(gates[3]) * c[at] / normaliser[at]
-          case .gru, .gruResetBefore:
+          case .gru, .gruReLU, .gruResetBefore, .gruResetBeforeReLU:
             let z = sigmoid(input(1, u) + state(1, u, before))
             let inner =
-              box.kind == .gru
+              box.cell.hasCandidateBias
               ? reset[u] * (state(2, u, before) + n[4][u]) : state(2, u, product)
-            let candidate = tanh(input(2, u) + inner)
+            let candidate = activate(input(2, u) + inner)
             h[at] = (1 - z) * candidate + z * before[u]
           }
         }
@@ -216,7 +217,7 @@ struct RecurrentTests {
   @Test(
     "a gradient that arrives through the last state alone is the same",
     arguments: [
-      RecurrentCell.Kind.lstm, .gru, .elman, .slstm,
+      RecurrentCell.Kind.lstm, .lstmReLU, .gru, .gruReLU, .elman, .slstm,
     ])
   func lastOnly(kind: RecurrentCell.Kind) {
     let box = Box(kind: kind, steps: 4, batch: 3, inputs: 2, width: 16)

@@ -7,7 +7,7 @@ public enum BiLSTMArchitecture: EncoderArchitecture {
   public static let reference = "schuster1997"
   public static let time = "2 T D²"
   public static let memory = "all of the window"
-  public static let options = [RecurrentOptions.heads]
+  public static let options = [RecurrentOptions.heads, RecurrentOptions.activation]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
     try RecurrentOptions.validate(configuration)
@@ -17,8 +17,9 @@ public enum BiLSTMArchitecture: EncoderArchitecture {
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any WindowEncoder<Element> {
     BidirectionalRecurrent<Element>(
-      .lstm, inputs: inputs, hidden: configuration.hidden, layers: configuration.layers,
-      heads: configuration.integer(RecurrentOptions.heads.name), dropout: configuration.dropout,
+      RecurrentOptions.lstm(configuration), inputs: inputs, hidden: configuration.hidden,
+      layers: configuration.layers, heads: configuration.integer(RecurrentOptions.heads.name),
+      dropout: configuration.dropout,
       layout: &layout)
   }
 }
@@ -30,7 +31,9 @@ public enum BiGRUArchitecture: EncoderArchitecture {
   public static let reference = "schuster1997"
   public static let time = "2 T D²"
   public static let memory = "all of the window"
-  public static let options = [RecurrentOptions.heads, RecurrentOptions.reset]
+  public static let options = [
+    RecurrentOptions.heads, RecurrentOptions.reset, RecurrentOptions.activation,
+  ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
     try RecurrentOptions.validate(configuration)

@@ -13,8 +13,26 @@ enum RecurrentOptions {
     "reset", ["after", "before"], standard: "after",
     "whether the reset gate acts after the recurrent product (PyTorch) or before it (the paper)")
 
+  static let activation = ModelOption.choice(
+    "activation", ["tanh", "relu"], standard: "tanh",
+    "what the candidate goes through; relu can diverge, and suits inputs that are not scaled")
+
+  private static func isReLU(_ configuration: ForecasterConfiguration) -> Bool {
+    configuration.text(activation.name) == "relu"
+  }
+
+  static func elman(_ configuration: ForecasterConfiguration) -> RecurrentCell.Kind {
+    isReLU(configuration) ? .elmanReLU : .elman
+  }
+
+  static func lstm(_ configuration: ForecasterConfiguration) -> RecurrentCell.Kind {
+    isReLU(configuration) ? .lstmReLU : .lstm
+  }
+
   static func gru(_ configuration: ForecasterConfiguration) -> RecurrentCell.Kind {
-    configuration.text(reset.name) == "before" ? .gruResetBefore : .gru
+    configuration.text(reset.name) == "before"
+      ? isReLU(configuration) ? .gruResetBeforeReLU : .gruResetBefore
+      : isReLU(configuration) ? .gruReLU : .gru
   }
 
   static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -43,7 +61,9 @@ public enum LSTMArchitecture: BackboneArchitecture {
   public static let reference = "hochreiter1997"
   public static let time = "T D²"
   public static let memory = "2 D"
-  public static let options = [RecurrentOptions.heads, RecurrentOptions.residual]
+  public static let options = [
+    RecurrentOptions.heads, RecurrentOptions.residual, RecurrentOptions.activation,
+  ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
     try RecurrentOptions.validate(configuration)
@@ -52,7 +72,8 @@ public enum LSTMArchitecture: BackboneArchitecture {
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    RecurrentOptions.stack(.lstm, configuration, inputs: inputs, layout: &layout)
+    RecurrentOptions.stack(
+      RecurrentOptions.lstm(configuration), configuration, inputs: inputs, layout: &layout)
   }
 }
 
@@ -65,6 +86,7 @@ public enum GRUArchitecture: BackboneArchitecture {
   public static let memory = "D"
   public static let options = [
     RecurrentOptions.heads, RecurrentOptions.residual, RecurrentOptions.reset,
+    RecurrentOptions.activation,
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -87,7 +109,7 @@ public enum ElmanArchitecture: BackboneArchitecture {
   public static let memory = "D"
   public static let options = [
     RecurrentOptions.heads, RecurrentOptions.residual,
-    .choice("activation", ["tanh", "relu"], standard: "tanh", "what the units do"),
+    RecurrentOptions.activation,
   ]
 
   public static func validate(_ configuration: ForecasterConfiguration) throws {
@@ -97,7 +119,7 @@ public enum ElmanArchitecture: BackboneArchitecture {
   public static func makeBackbone<Element: Real>(
     _ configuration: ForecasterConfiguration, inputs: Int, layout: inout ParameterLayout
   ) -> any Backbone<Element> {
-    let kind: RecurrentCell.Kind = configuration.text("activation") == "relu" ? .elmanReLU : .elman
-    return RecurrentOptions.stack(kind, configuration, inputs: inputs, layout: &layout)
+    RecurrentOptions.stack(
+      RecurrentOptions.elman(configuration), configuration, inputs: inputs, layout: &layout)
   }
 }

@@ -1,7 +1,7 @@
 // Names: shape letters B, T, F, D.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
-import NumericsCore
+package import NumericsCore
 
 /// One recurrent cell of a stack with the places of its parameters; see ``RecurrentCell`` for the equations.
 ///
@@ -36,7 +36,7 @@ struct RecurrentLayer: Sendable {
     let block = D / cell.heads
     for head in 0..<cell.heads {
       for gate in 0..<gates {
-        let q = Orthogonal.matrix(block, using: &stream)
+        let q = Orthogonal.rows(block, width: block, using: &stream)
         for row in 0..<block {
           for column in 0..<block {
             let at = ((head * block + row) * gates + gate) * block + column
@@ -77,21 +77,27 @@ struct RecurrentLayer: Sendable {
 }
 
 /// Random orthogonal matrices: QR of a normal matrix by modified Gram-Schmidt, twice for accuracy.
-enum Orthogonal {
-  static func matrix(_ n: Int, using stream: inout RandomStream) -> [Double] {
-    var a = (0..<(n * n)).map { _ in stream.normal() }
+package enum Orthogonal {
+  /// `n` orthonormal rows of `width` numbers.
+  ///
+  /// - Precondition: `n <= width`.
+  package static func rows(
+    _ n: Int, width: Int, using stream: inout RandomStream
+  ) -> [Double] {
+    precondition(n <= width)
+    var a = (0..<(n * width)).map { _ in stream.normal() }
     for row in 0..<n {
       for _ in 0..<2 {
         for earlier in 0..<row {
           var dot = 0.0
-          for k in 0..<n { dot += a[row * n + k] * a[earlier * n + k] }
-          for k in 0..<n { a[row * n + k] -= dot * a[earlier * n + k] }
+          for k in 0..<width { dot += a[row * width + k] * a[earlier * width + k] }
+          for k in 0..<width { a[row * width + k] -= dot * a[earlier * width + k] }
         }
       }
       var norm = 0.0
-      for k in 0..<n { norm += a[row * n + k] * a[row * n + k] }
+      for k in 0..<width { norm += a[row * width + k] * a[row * width + k] }
       let scale = 1 / norm.squareRoot()
-      for k in 0..<n { a[row * n + k] *= scale }
+      for k in 0..<width { a[row * width + k] *= scale }
     }
     return a
   }
