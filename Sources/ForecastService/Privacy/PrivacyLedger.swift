@@ -349,7 +349,7 @@ package struct PrivacyLedger: Sendable {
         privacy \(budget.label): epsilon would come to \(composed.map(PrivacyText.epsilon) ?? "more than any limit") of \
         \(budget.epsilonLimit) at delta \(budget.deltaLimit); \(PrivacyText.epsilon(spent)) is spent and \
         \(PrivacyText.epsilonDown(left)) left, and the run asks for \(alone.map(PrivacyText.epsilon) ?? "more than any limit") on \
-        its own. Nothing was charged and nothing read. Raise the noise multiplier or take fewer steps \
+        its own. Nothing was charged. Raise the noise multiplier or take fewer steps \
         (`forecastctl privacy plan \(budget.account)` says what fits), or go on with the last model
         """)
     }
