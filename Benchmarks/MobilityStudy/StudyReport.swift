@@ -29,7 +29,7 @@ struct StudyReport {
       StudyText.introduction,
       "Persistence, the last value, has RMSE \(Self.number(last.meanRMSE)) and MAE "
         + "\(Self.number(last.meanMAE)) on the test week.",
-      StudyText.partA, networks("A", extra: nil),
+      StudyText.partA, try networks("A", extra: nil),
       StudyText.partB, try perturbation(),
       StudyText.partC, privacy("C", last.meanRMSE),
       StudyText.partD, privacy("D", last.meanRMSE),
@@ -42,7 +42,7 @@ struct StudyReport {
 
   private func networks(
     _ part: String, extra: (title: String, cell: (StudyRow) throws -> String)?
-  ) rethrows -> String {
+  ) throws -> String {
     var lines = [
       "| row |\(extra.map { " \($0.title) |" } ?? "") runs | mean RMSE | sd | best RMSE | its MAE | paper's RMSE | MAE | best at or under it |",
       "| --- |\(extra == nil ? "" : " ---: |") ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",

@@ -44,7 +44,7 @@ struct Tune: ParsableCommand {
           print(
             "\(unit.rawValue) epsilon \(epsilon) \(how):",
             String(format: "%.1f", best!.error), best!.text)
-          fflush(stdout)
+          fflush(nil)
         }
       }
     }
