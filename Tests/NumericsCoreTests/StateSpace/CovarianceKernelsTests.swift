@@ -77,15 +77,22 @@ struct CovarianceKernelsTests {
     expectClose(variance, spread, relative: 1e-12)
     expectClose(found, gain, absolute: 1e-12)
     expectClose(
-      filtered, (0..<(n * n)).map { p[$0] - gain[$0 / n] * pz[$0 % n] }, absolute: 1e-11)
+      filtered, (0..<(n * n)).map { place -> Double in p[place] - gain[place / n] * pz[place % n] },
+      absolute: 1e-11)
     // L' P L + z z' / spread with L = I - gain z'.
-    let l = (0..<(n * n)).map { ($0 / n == $0 % n ? 1 : 0) - gain[$0 / n] * z[$0 % n] }
+    let l = (0..<(n * n)).map { place -> Double in
+      let identity: Double = place / n == place % n ? 1 : 0
+      return identity - gain[place / n] * z[place % n]
+    }
     var information = [Double](repeating: 0, count: n * n)
     let d = CovarianceKernels.information(
       n, z: z, spread: spread, gain: gain, before: p, &information, scratch: &scratch)
     let inner = Case.product(Case.product(Case.transposed(l, n), p, n), l, n)
     expectClose(
-      information, (0..<(n * n)).map { inner[$0] + z[$0 / n] * z[$0 % n] / spread },
+      information,
+      (0..<(n * n)).map { place -> Double in
+        inner[place] + z[place / n] * z[place % n] / spread
+      },
       absolute: 1e-10)
     let pg = (0..<n).map { i in (0..<n).reduce(0) { $0 + p[i * n + $1] * gain[$1] } }
     expectClose(d, 1 / spread + zip(pg, gain).reduce(0) { $0 + $1.0 * $1.1 }, relative: 1e-12)
@@ -96,9 +103,14 @@ struct CovarianceKernelsTests {
       scratch: &scratch)
     let e = (0..<n).map { j in (0..<n).reduce(0) { $0 + z[$1] * start[$1 * n + j] } }
     expectClose(
-      response, (0..<(n * n)).map { start[$0] - gain[$0 / n] * e[$0 % n] }, absolute: 1e-11)
+      response,
+      (0..<(n * n)).map { place -> Double in start[place] - gain[place / n] * e[place % n] },
+      absolute: 1e-11)
     expectClose(
-      information, (0..<(n * n)).map { before[$0] + e[$0 / n] * e[$0 % n] / spread },
+      information,
+      (0..<(n * n)).map { place -> Double in
+        before[place] + e[place / n] * e[place % n] / spread
+      },
       absolute: 1e-11)
   }
 
