@@ -162,7 +162,7 @@ struct ForecastNetworkTests {
   @Test("where a season is not there yet, the one before it stands in")
   func standIn() {
     let configuration = ForecasterConfiguration(
-      kind: "lstm", contextLength: 8, horizon: 2, quantiles: [0.5], seasonality: [2, 6])
+      kind: "lstm", contextLength: 8, horizon: 2, quantiles: [0.5], seasonality: [2, 7])
     let features = WindowFeatures(configuration)
     let values = [10.0, 20, 11, 21, 12]
     let batch = WindowFeatures.Batch<Double>(1, configuration)

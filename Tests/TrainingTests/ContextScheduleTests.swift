@@ -89,7 +89,7 @@ struct ContextScheduleTests {
       let result = try Sample.fit(
         Self.waves(64, length: 340, seed: 4),
         TrainingConfiguration(
-          steps: 300, batch: 32, longContexts: longContexts, learningRate: 1e-2,
+          steps: 1500, batch: 32, longContexts: longContexts, learningRate: 1e-2,
           validationWindows: 0), configuration)
       let network = try ForecastNetwork<Float>(configuration)
       let workspace = network.makeWorkspace(training: false)

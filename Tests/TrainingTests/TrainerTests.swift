@@ -220,8 +220,8 @@ struct TrainerTests {
     let panel = Sample.panel(Sample.seasonal(4))
     func losses(batch: Int, accumulate: Int) throws -> [Double] {
       let training = TrainingConfiguration(
-        steps: 10, batch: batch, accumulate: accumulate, learningRate: 1e-2, threads: threads,
-        refitOnAll: false)
+        steps: 10, batch: batch, accumulate: accumulate, longContexts: 0, learningRate: 1e-2,
+        threads: threads, refitOnAll: false)
       var losses: [Double] = []
       _ = try Sample.fit(panel, training) { losses.append($0.trainingLoss) }
       return losses

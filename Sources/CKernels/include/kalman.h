@@ -12,7 +12,7 @@ void ck_kalman_congruence(int type, ptrdiff_t n, const void *bands, const void *
                           void *product, void *out);
 // The covariance p of a state after an observation z'a + e, e of variance `noise`, from the predicted one, in Joseph's
 // form (Durbin & Koopman 2012, section 4.3); the gain, and the variance of the prediction as the result. Nothing but
-// `scratch` [2 n] is written where that is not positive.
+// `scratch` [n] is written where that is not positive.
 double ck_kalman_update(int type, ptrdiff_t n, const void *z, double noise, const void *predicted, void *gain,
                         void *p, void *scratch);
 // information = L' before L + z z' / spread with L = I - gain z', the backward recursion of a smoother (Koopman & Shephard

@@ -18,7 +18,7 @@ package enum CovarianceKernels {
 
   /// The covariance after an observation `z' a + e`, in Joseph's form, and the gain.
   ///
-  /// - Parameter scratch: `[2 n]`.
+  /// - Parameter scratch: `[n]`.
   /// - Returns: the variance of the prediction; where it is not positive there is no result.
   package static func update(
     _ n: Int, z: UnsafePointer<Double>, noise: Double, _ predicted: UnsafePointer<Double>,

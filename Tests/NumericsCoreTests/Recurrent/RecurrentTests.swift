@@ -25,7 +25,7 @@ struct RecurrentTests {
   /// Odd and whole-vector sizes, every kind, with and without heads, mask, start, in both directions.
   static let boxes: [Box] = RecurrentCell.Kind.allCases.flatMap { kind in
     [
-      Box(kind: kind, steps: 1, batch: 1, inputs: 1, width: 2),
+      Box(kind: kind, steps: 1, batch: 1, inputs: 1, width: 6),
       Box(kind: kind, steps: 4, batch: 3, inputs: 2, width: 5, started: true),
       Box(kind: kind, steps: 5, batch: 7, inputs: 3, width: 16, reverse: true),
       Box(kind: kind, steps: 3, batch: 2, inputs: 17, width: 20, masked: true, started: true),

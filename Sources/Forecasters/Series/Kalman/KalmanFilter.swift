@@ -56,7 +56,7 @@ package final class KalmanFilter {
     func vector() -> Buffer<Double> { Buffer(model.size) }
     func matrix() -> Buffer<Double> { Buffer(model.size * model.size) }
     (m, a, r, s, w) = (vector(), vector(), vector(), vector(), vector())
-    scratch = Buffer(2 * model.size)
+    scratch = Buffer(model.size)
     (p, predicted, product) = (matrix(), matrix(), matrix())
     (information, before) = (matrix(), matrix())
   }
