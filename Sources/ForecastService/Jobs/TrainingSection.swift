@@ -17,6 +17,8 @@ enum TrainingSection {
     guard let node, let entries = reader.mapping(node, "training", keys: keys) else { return fit }
     fit.steps = reader.integer(entries["steps"], "training.steps", in: 1...1_000_000) ?? fit.steps
     fit.epochs = reader.integer(entries["epochs"], "training.epochs", in: 0...1_000_000)
+    // Who says how many steps means them.
+    if fit.epochs == nil, entries["steps"] != nil { fit.epochs = 0 }
     fit.batch = reader.integer(entries["batch"], "training.batch", in: 1...65_536) ?? fit.batch
     fit.accumulate =
       reader.integer(entries["accumulate"], "training.accumulate", in: 1...65_536) ?? fit.accumulate

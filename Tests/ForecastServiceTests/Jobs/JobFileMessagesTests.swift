@@ -221,7 +221,10 @@ struct JobFileMessagesTests {
   func demoJobs() throws {
     let files = try JobFileParser.load(path: Self.root.appending(path: "jobs").path)
     #expect(
-      files.map(\.definition.job) == ["air-passengers", "m3-monthly", "paris-mobility"])
+      files.map(\.definition.job).sorted() == [
+        "air-passengers", "m3-monthly", "m3-monthly-private", "paris-mobility",
+        "paris-mobility-private",
+      ])
     for file in files {
       #expect(file.warnings.isEmpty)
       let json = try file.definition.canonicalJSON()
