@@ -221,9 +221,9 @@ struct JobFileMessagesTests {
   func demoJobs() throws {
     let files = try JobFileParser.load(path: Self.root.appending(path: "jobs").path)
     #expect(
-      files.map(\.definition.job).sorted() == [
-        "air-passengers", "m3-monthly", "m3-monthly-private", "paris-mobility",
-        "paris-mobility-private",
+      files.map(\.definition.job) == [
+        "air-passengers", "m3-monthly-private", "m3-monthly", "paris-mobility-private",
+        "paris-mobility",
       ])
     for file in files {
       #expect(file.warnings.isEmpty)

@@ -25,7 +25,7 @@ struct RecurrentTests {
   /// Odd and whole-vector sizes, every kind, with and without heads, mask, start, in both directions.
   static let boxes: [Box] = RecurrentCell.Kind.allCases.flatMap { kind in
     [
-      Box(kind: kind, steps: 1, batch: 1, inputs: 1, width: 6),
+      Box(kind: kind, steps: 1, batch: 1, inputs: 1, width: 2),
       Box(kind: kind, steps: 4, batch: 3, inputs: 2, width: 5, started: true),
       Box(kind: kind, steps: 5, batch: 7, inputs: 3, width: 16, reverse: true),
       Box(kind: kind, steps: 3, batch: 2, inputs: 17, width: 20, masked: true, started: true),
@@ -38,8 +38,17 @@ struct RecurrentTests {
     ]
   }
 
-  /// Operands of a box: x, weights, mask, state.
-  private func numbers(_ box: Box, seed: UInt64 = 4) -> [[Double]] {
+  /// Operands of a box, the first for which rectifiers pass anything: x, weights, mask, state.
+  private func numbers(_ box: Box) -> [[Double]] {
+    var seed: UInt64 = 4
+    while true {
+      let numbers = numbers(box, seed: seed)
+      if naive(box, numbers).all.contains(where: { $0 != 0 }) { return numbers }
+      seed += 1
+    }
+  }
+
+  private func numbers(_ box: Box, seed: UInt64) -> [[Double]] {
     var random = SeededGenerator(seed: seed)
     let cell = box.cell
     let counts = [

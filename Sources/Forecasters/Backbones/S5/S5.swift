@@ -27,11 +27,11 @@ struct S5<Element: Real>: SequenceMixer {
   ///   - stateSize: real numbers of state, even; the width, rounded up to even, if nil.
   ///   - blocksOfMatrix: HiPPO matrices on the diagonal at the start; divides half the state.
   ///   - rule: how the continuous system is discretised.
-  ///   - context: of the training, in steps, which bounds the memory at the start.
+  ///   - steps: range of `dt` at the start.
   ///   - timeScale: factor of all steps `dt`, not trained: the time from one observation to the next.
   init(
     _ name: String, width: Int, stateSize: Int? = nil, blocksOfMatrix: Int = 1,
-    rule: Discretisation, context: Int, timeScale: Double = 1, layout: inout ParameterLayout
+    rule: Discretisation, steps: StepSize, timeScale: Double = 1, layout: inout ParameterLayout
   ) {
     let state = stateSize ?? (width + 1) / 2 * 2
     precondition(state >= 2 && state % 2 == 0 && (state / 2) % blocksOfMatrix == 0)
@@ -40,7 +40,7 @@ struct S5<Element: Real>: SequenceMixer {
     self.blocksOfMatrix = blocksOfMatrix
     self.rule = rule
     self.timeScale = timeScale
-    steps = StepSize(context: context, rate: 0.5 * timeScale)
+    self.steps = steps
     input = layout.add("\(name).state_input", [D, 2 * P])
     logStep = layout.add("\(name).log_step", [P])
     logDecay = layout.add("\(name).log_decay", [P])

@@ -25,7 +25,7 @@ public enum S5Architecture: BackboneArchitecture {
     return MixerStack<Element>(configuration, inputs: inputs, norm: .layer, layout: &layout) {
       S5(
         $0, width: configuration.hidden, stateSize: size == 0 ? nil : size, rule: rule,
-        context: configuration.contextLength, layout: &$1)
+        steps: StepSize(context: configuration.contextLength, rate: 0.5), layout: &$1)
     }
   }
 }

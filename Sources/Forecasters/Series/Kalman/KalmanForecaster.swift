@@ -162,7 +162,8 @@ package final class KalmanForecaster: SeriesForecaster {
     ) -> Candidate {
       let fit = scaled.values.withUnsafeBufferPointer {
         model(structure, steps).fit(
-          $0, ways: steps.ways.map { Array($0.prefix(count)) }, near: best?.fit,
+          $0, ways: steps.ways.map { Array($0.prefix(count)) },
+          near: best?.transform == transform ? best?.fit : nil,
           iterations: iterations)
       }
       let observed = scaled.values.count { !$0.isNaN }

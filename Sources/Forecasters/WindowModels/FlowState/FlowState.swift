@@ -33,7 +33,7 @@ public struct FlowState<Element: Real>: WindowModel {
     stack = MixerStack(configuration, inputs: inputs, norm: .layer, layout: &layout) {
       S5(
         $0, width: configuration.hidden, stateSize: size == 0 ? nil : size, rule: .zeroOrderHold,
-        context: configuration.contextLength, timeScale: timeScale, layout: &$1)
+        steps: .papers, timeScale: timeScale, layout: &$1)
     }
     levels = configuration.quantiles.count
     self.configuration = configuration
