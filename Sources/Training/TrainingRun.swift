@@ -52,7 +52,7 @@ final class TrainingRun {
     gradient = BatchGradient(
       memory: memory, panel: panel, accumulate: configuration.accumulate,
       seed: configuration.seed)
-    contexts = configuration.contexts(memory.network, threads: memory.threads, panel)
+    contexts = configuration.contexts(memory.network, threads: memory.threads, held)
     validation = Validation(memory: memory, panel: panel)
   }
 
@@ -106,8 +106,10 @@ final class TrainingRun {
     let evaluations = max(1, configuration.steps / 20)
     while state.taken < limit, !outOfTime, state.worse < configuration.patience {
       let step = state.taken
+      let contexts = contexts.contexts(at: step)
       state.sampler.draw(
-        configuration.batch / contexts.contexts(at: step) * configuration.accumulate, from: index)
+        configuration.batch / contexts * configuration.accumulate, from: index,
+        reaching: contexts > 1 ? contexts * memory.network.configuration.contextLength : 0)
       let loss = try self.step(step, state)
       state.average.add(state.parameters)
       state.recent = step == 0 ? loss : 0.95 * state.recent + 0.05 * loss

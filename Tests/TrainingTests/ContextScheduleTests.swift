@@ -39,21 +39,68 @@ struct ContextScheduleTests {
   @Test("series, threads and the model bound the length")
   func bounds() throws {
     func all(
-      _ kind: String, length: Int = 1000, batch: Int = 64, threads: Int = 1
+      _ kind: String, length: Int = 2000, batch: Int = 64, threads: Int = 1
     ) throws -> [Int] {
       var configuration = Sample.configuration
       configuration.kind = kind
+      let panel = Sample.panel([
+        [Double](repeating: 1, count: 20), [Double](repeating: 1, count: length),
+      ])
       return TrainingConfiguration(batch: batch).contexts(
         try ForecastNetwork<Float>(configuration), threads: threads,
-        Sample.panel([[Double](repeating: 1, count: 20), [Double](repeating: 1, count: length)])
+        Self.index(panel, configuration)
       ).all
     }
     #expect(try all("lstm") == [1, 2, 4, 8, 16])
-    #expect(try all("lstm", length: 16 * 5) == [1, 2, 4])
+    // The longest reaches 7 contexts.
+    #expect(try all("lstm", length: 7 * 16) == [1, 2, 4])
     #expect(try all("lstm", length: 31) == [1])
     #expect(try all("lstm", threads: 16) == [1, 2, 4])
     #expect(try all("lstm", batch: 1) == [1])
     #expect(try all("mlp") == [1])
+  }
+
+  private static func index(
+    _ panel: Panel, _ configuration: ForecasterConfiguration
+  ) -> WindowIndex {
+    WindowIndex(
+      panel, horizon: configuration.horizon, contextLength: configuration.contextLength,
+      validationWindows: 0, minimumContext: 1)
+  }
+
+  @Test(
+    "the fewer windows reach so far back, the rarer are steps that do, and only such windows are in them"
+  )
+  func reach() throws {
+    // Of 40 series, 39 do not reach beyond one context.
+    let configuration = Sample.configuration
+    let context = configuration.contextLength
+    let lengths = (0..<80).map { $0 % 40 == 0 ? 6 * context : context }
+    let panel = Sample.panel(lengths.map { [Double](repeating: 1, count: $0) })
+    let index = Self.index(panel, configuration)
+    let windows = (0..<index.count).map { index.window($0) }
+    for contexts in [1, 2, 4, 8] {
+      let counted = windows.count { $0.end >= contexts * context }
+      #expect(
+        index.share(reaching: contexts * context) == Double(counted) / Double(windows.count))
+    }
+    let schedule = TrainingConfiguration(batch: 64).contexts(
+      try ForecastNetwork<Float>(configuration), threads: 1, index)
+    #expect(schedule.all == [1, 2, 4])
+    let drawn = (0..<20_000).map { schedule.contexts(at: $0) }
+    for contexts in [2, 4] {
+      let share = index.share(reaching: contexts * context)
+      #expect(Double(contexts) * share < 1)
+      let expected = 20_000 * 0.25 / 2 * Double(contexts) * share
+      #expect(
+        abs(Double(drawn.count { $0 == contexts }) - expected) < 5 * expected.squareRoot())
+    }
+
+    var sampler = WindowSampler(seed: 7)
+    sampler.draw(500, from: index, reaching: 4 * context)
+    #expect(sampler.windows.count == 500)
+    #expect(sampler.windows.allSatisfy { $0.end >= 4 * context })
+    #expect(Set(sampler.windows.map(\.series)) == [0, 40])
   }
 
   @Test("no step takes more memory than was planned", arguments: ["lstm", "s4d", "mlstm"])

@@ -7,20 +7,34 @@ import NumericsCore
 /// fitted for, and the error rises (the unexplored states of Buitrago & Gu 2025, arXiv 2507.02782). So a share of the
 /// steps, drawn at random, reads 2, 4, 8 or 16 contexts. Such a step has as many fewer windows, and costs what every
 /// other does.
+///
+/// Only windows with that much of their series behind them are read so: a context that is mostly missing teaches nothing
+/// about streams, and takes steps from those that forecast. Where few windows are so long, such steps are rare: a
+/// window is not drawn for them more often than the same number of other steps would have drawn it.
 package struct ContextSchedule: Sendable {
   /// Of the steps.
   let share: Double
   /// Powers of two from 2 on that may be drawn; none: always one context.
   private let longer: [Int]
+  /// Of each of them: how many of the steps that drew it take it.
+  private let taken: [Double]
   private let seed: UInt64
 
   /// - Parameters:
-  ///   - most: contexts that a window can reach back over, and windows that a step can do without.
-  package init(share: Double, most: Int, seed: UInt64) {
+  ///   - most: windows that a step can do without.
+  ///   - reaching: the part of all windows that has so many contexts of its series behind it.
+  package init(share: Double, most: Int, seed: UInt64, reaching: (Int) -> Double = { _ in 1 }) {
     self.share = share
     self.seed = seed
-    longer = share > 0 ? [2, 4, 8, 16].filter { $0 <= most } : []
+    longer =
+      share > 0
+      ? [2, 4, 8, 16].filter { $0 <= most && reaching($0) >= Self.leastReaching } : []
+    // A step of k contexts has a k-th of the windows, all of them from the part that reaches so far.
+    taken = longer.map { min(1, Double($0) * reaching($0)) }
   }
+
+  /// Fewer windows than this part are not worth the look for them.
+  private static let leastReaching = 0.02
 
   /// All that may be drawn.
   package var all: [Int] { [1] + longer }
@@ -30,23 +44,23 @@ package struct ContextSchedule: Sendable {
     guard !longer.isEmpty else { return 1 }
     var stream = RandomStream(seed: seed, purpose: "context lengths")
     stream.position = 16 * UInt64(step)
-    return stream.uniform() < share ? longer[stream.index(below: longer.count)] : 1
+    guard stream.uniform() < share else { return 1 }
+    let drawn = stream.index(below: longer.count)
+    return stream.uniform() < taken[drawn] ? longer[drawn] : 1
   }
 }
 
 extension TrainingConfiguration {
   /// - Parameters:
   ///   - threads: which all have a window in every step.
-  ///   - panel: nil if any: what the longest series reaches back over.
+  ///   - index: what is drawn from; nil if any.
   package func contexts(
-    _ network: ForecastNetwork<Float>, threads: Int, _ panel: Panel? = nil
+    _ network: ForecastNetwork<Float>, threads: Int, _ index: WindowIndex? = nil
   ) -> ContextSchedule {
-    let longest = panel.map { panel in
-      (0..<panel.count).map { panel.range(of: $0).count }.max() ?? 0
-    }
-    let reach = longest.map { $0 / network.configuration.contextLength } ?? .max
-    return ContextSchedule(
-      share: network.readsAnyLength ? longContexts : 0, most: min(reach, batch / threads),
-      seed: seed)
+    ContextSchedule(
+      share: network.readsAnyLength ? longContexts : 0, most: batch / threads, seed: seed,
+      reaching: { contexts in
+        index.map { $0.share(reaching: contexts * network.configuration.contextLength) } ?? 1
+      })
   }
 }

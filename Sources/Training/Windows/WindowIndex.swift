@@ -90,6 +90,16 @@ package struct WindowIndex: Sendable {
   /// Numbers of the training windows of a series.
   package func windows(of series: Int) -> Range<Int> { before[series]..<before[series + 1] }
 
+  /// The part of the training windows with at least `steps` of their series before their targets.
+  package func share(reaching steps: Int) -> Double {
+    var found = 0
+    for series in 0..<first.count {
+      let windows = windows(of: series).count
+      found += max(0, min(windows, first[series] + windows - steps))
+    }
+    return count == 0 ? 0 : Double(found) / Double(count)
+  }
+
   /// Training window `number`, below `count`.
   package func window(_ number: Int) -> Window {
     var low = 0

@@ -1,11 +1,11 @@
 import NumericsCore
 
 /// Draws a step's windows uniformly, with replacement, from a counter-based stream.
-struct WindowSampler {
+package struct WindowSampler {
   private var stream: RandomStream
-  private(set) var windows: [WindowIndex.Window] = []
+  package private(set) var windows: [WindowIndex.Window] = []
 
-  init(seed: UInt64) { stream = RandomStream(seed: seed, purpose: "windows") }
+  package init(seed: UInt64) { stream = RandomStream(seed: seed, purpose: "windows") }
 
   /// Where the stream is: with the seed all there is to know about what will be drawn.
   var position: UInt64 {
@@ -13,8 +13,12 @@ struct WindowSampler {
     set { stream.position = newValue }
   }
 
-  mutating func draw(_ count: Int, from index: WindowIndex) {
+  /// - Parameter steps: of its series that a window has before its targets at least; the index must have such windows.
+  package mutating func draw(_ count: Int, from index: WindowIndex, reaching steps: Int = 0) {
     windows.removeAll(keepingCapacity: true)
-    for _ in 0..<count { windows.append(index.window(stream.index(below: index.count))) }
+    while windows.count < count {
+      let window = index.window(stream.index(below: index.count))
+      if window.end >= steps { windows.append(window) }
+    }
   }
 }
