@@ -38,7 +38,11 @@ struct StudyReport {
     ].joined(separator: "\n\n") + "\n"
   }
 
-  private func rows(_ part: String) -> [StudyRow] { StudyRow.all.filter { $0.part == part } }
+  /// Those with the paper's settings first.
+  private func rows(_ part: String) -> [StudyRow] {
+    let rows = StudyRow.all.filter { $0.part == part }
+    return rows.filter { !$0.predictsChanges } + rows.filter(\.predictsChanges)
+  }
 
   private func networks(
     _ part: String, extra: (title: String, cell: (StudyRow) throws -> String)?
@@ -113,7 +117,7 @@ struct StudyReport {
 
   private func everyRun() -> String {
     var lines = ["| row | RMSE, from the first run to the last |", "| --- | --- |"]
-    for row in StudyRow.all.sorted(by: { $0.part < $1.part }) {
+    for row in ["A", "B", "C", "D"].flatMap(rows) {
       let cells = results.of(row).map { result in
         result.test.map { Self.number($0.meanRMSE) }
           ?? "diverged in epoch \(result.divergedAt ?? 0)"

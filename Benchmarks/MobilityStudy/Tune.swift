@@ -1,15 +1,20 @@
 import ArgumentParser
 import Foundation
 
-/// Compares settings of parts C and D without the test week: fits to days 1 to 57, looks at days 58 to 65.
+/// Compares settings without the test week: fits to days 1 to 57, looks at days 58 to 65.
 ///
 /// What it prints is not private. The report says what is assumed about these days.
 struct Tune: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Compare settings of the private trainings on the days before the test week.")
+    abstract: "Compare settings on the days before the test week.")
 
   @OptionGroup var files: Files
   @Option(help: "Runs of each setting.") var runs = 1
+  @Flag(
+    help:
+      "Compare settings of a BiGRU that predicts changes, without privacy, in place of those of parts C and D."
+  )
+  var networks = false
 
   func run() throws {
     let data = try MobilityData(path: files.data)
@@ -19,6 +24,7 @@ struct Tune: ParsableCommand {
     )
     let last = RegionErrors.persistence(data, rows: held).meanRMSE
     print(String(format: "persistence %.1f", last))
+    if networks { return try compareNetworks(data, learning: learning, held: held) }
     for unit in PrivateTrial.Unit.allCases {
       for epsilon in [1.0, 4, 8] {
         for (rate, cycle) in Self.schedules(unit) {
@@ -45,6 +51,30 @@ struct Tune: ParsableCommand {
             "\(unit.rawValue) epsilon \(epsilon) \(how):",
             String(format: "%.1f", best!.error), best!.text)
           fflush(nil)
+        }
+      }
+    }
+  }
+
+  private func compareNetworks(
+    _ data: MobilityData, learning: Range<Int>, held: Range<Int>
+  ) throws {
+    for hidden in [64, 175] {
+      for batch in [8, 16] {
+        for learningRate in [0.002, 0.005] {
+          for epochs in [20, 40] {
+            let network = KerasTrial.Configuration(
+              architecture: .bigru, hidden: hidden, batch: batch, learningRate: learningRate,
+              epochs: epochs, changes: true)
+            let errors = try (1...UInt64(max(1, runs))).map { seed in
+              try KerasTrial(configuration: network, seed: seed)
+                .run(data, learning: learning, test: held).test?.meanRMSE ?? .infinity
+            }
+            print(
+              "hidden \(hidden) batch \(batch) rate \(learningRate) epochs \(epochs):",
+              errors.map { String(format: "%.1f", $0) }.joined(separator: " "))
+            fflush(nil)
+          }
         }
       }
     }
