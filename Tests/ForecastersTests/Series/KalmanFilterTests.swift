@@ -253,7 +253,7 @@ struct KalmanFilterTests {
       let slope = (likelihood(above, 0.9) - likelihood(below, 0.9)) / (2 * step)
       expectClose(gradient.variances[k], slope, absolute: 1e-5, relative: 1e-6)
     }
-    if trend == .damped {
+    if trend == .damped || trend == .reverting {
       let slope =
         (likelihood(variances, 0.9 + step) - likelihood(variances, 0.9 - step)) / (2 * step)
       expectClose(gradient.damping, slope, absolute: 1e-5, relative: 1e-6)

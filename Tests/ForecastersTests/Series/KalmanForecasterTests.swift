@@ -73,6 +73,35 @@ struct KalmanForecasterTests {
     if trend == .linear { expectClose(log(fit.variances[2]), log(0.0025), absolute: 0.6) }
   }
 
+  @Test("an autoregression around a slow level is found, chosen, and forecast to come back")
+  func reverts() throws {
+    var random = SeededGenerator(seed: 8)
+    var (level, away) = (0.0, 0.0)
+    var y: [Double] = []
+    for _ in 0..<2000 {
+      level += 0.02 * random.normal()
+      away = 0.9 * away + random.normal()
+      y.append(level + away)
+    }
+    let structure = StructuralModel(trend: .reverting, seasons: [])
+    let fit = y.withUnsafeBufferPointer { MaximumLikelihood(structure).fit($0) }
+    expectClose(fit.damping, 0.9, absolute: 0.03)
+    expectClose(log(fit.variances[2]), 0, absolute: 0.2)
+    #expect(fit.variances[1] < 0.01)
+    for trend in StructuralModel.Trend.allCases where trend != .reverting {
+      let other = StructuralModel(trend: trend, seasons: [])
+      let worse = y.withUnsafeBufferPointer { MaximumLikelihood(other).fit($0) }
+      #expect(worse.criterion > fit.criterion + 20, "\(trend)")
+    }
+    // A push of ten deviations at the end: half of it is gone after log 0.5 / log 0.9 = 6.6 steps.
+    y[1999] += 10
+    let configuration = ForecasterConfiguration(
+      kind: "kalman", contextLength: 500, horizon: 40, quantiles: [0.1, 0.5, 0.9])
+    let found = try forecasts([y], configuration)[0]
+    let medians = (0..<40).map { found[3 * $0 + 1] - level }
+    #expect(medians[0] > 2 * abs(medians[39]) && medians[0] > medians[12])
+  }
+
   @Test("no point near the one that was found has a higher likelihood")
   func maximum() {
     let y = structural(1, length: 90, slope: 0.5, season: 1, noise: 1, seed: 7)[0]

@@ -2,13 +2,13 @@
 public enum KalmanArchitecture: SeriesArchitecture {
   public static let kind = "kalman"
   public static let help =
-    "Level, slope and season of each series by the Kalman filter; nothing learned across series."
+    "Level, slope, reversion and season of each series by the Kalman filter; nothing learned across series."
   public static let reference = "harvey1990"
-  public static let time = "T N² for each of some 100 likelihoods"
+  public static let time = "T N² for each of some 120 likelihoods"
   public static let memory = "N² + T N"
   public static let options: [ModelOption] = [
     .choice(
-      "trend", ["auto", "level", "linear", "damped"], standard: "auto",
+      "trend", ["auto", "level", "linear", "damped", "mean-reverting"], standard: "auto",
       "how the level moves; auto chooses for each series by Akaike's criterion"),
     .choice(
       "seasonal", ["trigonometric", "dummy", "none"], standard: "trigonometric",

@@ -38,7 +38,7 @@ package final class KalmanForecaster: SeriesForecaster {
     seasonality = configuration.seasonality
     trends =
       StructuralModel.Trend(rawValue: configuration.text("trend")).map { [$0] } ?? [
-        .damped, .level,
+        .damped, .reverting, .level,
       ]
     form = StructuralModel.Form(rawValue: configuration.text("seasonal"))
     harmonics = configuration.integer("harmonics")

@@ -9,8 +9,9 @@ package final class MaximumLikelihood {
   static let diffuse = 1e6
   /// Variances are sought between these, as logarithms.
   private static let (lowest, highest) = (log(1e-9), log(1e2))
-  /// Range of the damping factor: below it a slope is hardly one, above it it is hardly damped.
-  private static let (slowest, fastest) = (0.7, 0.98)
+  /// Range of the damping factor: below it a slope is hardly one, above it it is hardly damped; and an autoregression
+  /// is noise below and a level above.
+  private var dampings: ClosedRange<Double> { structure.trend == .damped ? 0.7...0.98 : 0.2...0.99 }
 
   package let structure: StructuralModel
   package let filter: KalmanFilter
@@ -44,14 +45,14 @@ package final class MaximumLikelihood {
     let observed = values.count { !$0.isNaN }
     let count = structure.variances
     var x = start(values, near)
-    let isDamped = structure.trend == .damped
+    let isDamped = structure.hasDamping
     let bounds = QuasiNewton(
       lower: [Double](repeating: Self.lowest, count: count) + (isDamped ? [-5] : []),
       upper: [Double](repeating: Self.highest, count: count) + (isDamped ? [5] : []))
     let scale = 1 / Double(max(observed, 1))
     let value = bounds.minimise(&x, iterations: iterations) { x in
       let variances = x.prefix(count).map { exp($0) }
-      let damping = isDamped ? Self.damping(x[count]) : (value: 1, slope: 0)
+      let damping = isDamped ? dampingFactor(x[count]) : (value: 1, slope: 0)
       filter.model.damping = damping.value
       let likelihood = filter.run(values, advances: ways, variances: variances)
       guard likelihood.isFinite else { return (.infinity, []) }
@@ -63,7 +64,7 @@ package final class MaximumLikelihood {
       )
     }
     let variances = x.prefix(count).map { exp($0) }
-    let damping = isDamped ? Self.damping(x[count]).value : 1
+    let damping = isDamped ? dampingFactor(x[count]).value : 1
     let parameters = Double(structure.parameters + structure.states)
     let room = Double(observed) - parameters - 1
     guard value.isFinite else {
@@ -84,12 +85,14 @@ package final class MaximumLikelihood {
         ? -2 * likelihood + 2 * parameters * Double(observed) / room : .infinity)
   }
 
-  private static func damping(_ x: Double) -> (value: Double, slope: Double) {
+  private func dampingFactor(_ x: Double) -> (value: Double, slope: Double) {
     let share = 1 / (1 + exp(-x))
-    return (slowest + (fastest - slowest) * share, (fastest - slowest) * share * (1 - share))
+    let range = dampings.upperBound - dampings.lowerBound
+    return (dampings.lowerBound + range * share, range * share * (1 - share))
   }
 
-  /// Noise and level share the variance of the changes; slopes and seasons move slowly. What a fit of the same series to
+  /// Noise and level (with an autoregression, noise and that) share the variance of the changes; slopes, seasons and a
+  /// level beside an autoregression move slowly. What a fit of the same series to
   /// a like model found comes in their place, but for what it found to be next to nothing, where slopes are flat.
   private func start(_ values: UnsafeBufferPointer<Double>, _ near: Fit?) -> [Double] {
     var (sum, count) = (0.0, 0)
@@ -103,19 +106,29 @@ package final class MaximumLikelihood {
     let changes = max(count > 0 ? sum / Double(count) : 1, 1e-6)
     var x = [log(0.2 * changes), log(0.2 * changes)]
     if structure.trend != .level { x.append(log(2e-3 * changes)) }
+    if structure.trend == .reverting { x.swapAt(1, 2) }
     for _ in structure.seasons { x.append(log(2e-3 * changes)) }
     if let near, near.logLikelihood.isFinite {
       func take(_ from: Int, _ to: Int) { x[to] = max(log(near.variances[from]), log(1e-5)) }
       take(0, 0)
-      take(1, 1)
+      if (structure.trend == .reverting) == (near.structure.trend == .reverting) {
+        take(1, 1)
+        if structure.trend != .level, near.structure.trend != .level { take(2, 2) }
+      } else {
+        // What moves the level fast in one moves the autoregression in the other.
+        take(near.structure.trend == .reverting ? 2 : 1, structure.trend == .reverting ? 2 : 1)
+      }
       let (own, other) = (structure.trend == .level ? 2 : 3, near.structure.trend == .level ? 2 : 3)
-      if own == 3, other == 3 { take(2, 2) }
       if near.structure.seasons == structure.seasons {
         for season in structure.seasons.indices { take(other + season, own + season) }
       }
     }
-    if structure.trend == .damped {
-      let share = near.map { ($0.damping - Self.slowest) / (Self.fastest - Self.slowest) } ?? 1
+    if structure.hasDamping {
+      let alike = near.flatMap { $0.structure.trend == structure.trend ? $0 : nil }
+      let share =
+        alike.map {
+          ($0.damping - dampings.lowerBound) / (dampings.upperBound - dampings.lowerBound)
+        } ?? 1
       x.append(share > 0.02 && share < 0.98 ? log(share / (1 - share)) : 1)
     }
     return x

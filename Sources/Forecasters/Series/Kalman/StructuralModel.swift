@@ -10,6 +10,9 @@ package struct StructuralModel: Hashable {
     case linear
     /// The slope is multiplied by a damping factor at every step (Gardner & McKenzie 1985).
     case damped
+    /// The level is a random walk, and the series comes back to it: an autoregression of order one is added (Harvey
+    /// 1990, section 2.3). What pushed the series away for hours does not move the forecast of tomorrow.
+    case reverting = "mean-reverting"
   }
 
   package enum Form: String, CaseIterable {
@@ -36,6 +39,8 @@ package struct StructuralModel: Hashable {
   }
 
   package var trend: Trend
+  /// Whether a factor of its second state has to be found: of the slope, or of the autoregression.
+  var hasDamping: Bool { trend == .damped || trend == .reverting }
   package var seasons: [Season]
 
   package init(trend: Trend, seasons: [Season]) {
@@ -44,10 +49,10 @@ package struct StructuralModel: Hashable {
   }
 
   package var states: Int { (trend == .level ? 1 : 2) + seasons.reduce(0) { $0 + $1.states } }
-  /// Variances: noise, level, slope, one a season.
+  /// Variances: noise, level, slope or autoregression, one a season.
   package var variances: Int { (trend == .level ? 2 : 3) + seasons.count }
   /// Numbers that maximum likelihood has to find.
-  var parameters: Int { variances + (trend == .damped ? 1 : 0) }
+  var parameters: Int { variances + (hasDamping ? 1 : 0) }
 
   /// The seasons that a series can tell: those of which it has at least two.
   ///
@@ -91,10 +96,12 @@ package struct StructuralModel: Hashable {
     let n = states
     var variance: [Int?] = [1]
     var readout: [(state: Int, weight: Double)] = [(0, 1)]
-    let hasSlope = trend != .level
-    if hasSlope { variance.append(2) }
+    // Slope or autoregression.
+    let hasSecond = trend != .level
+    if hasSecond { variance.append(2) }
+    if trend == .reverting { readout.append((1, 1)) }
     for (index, season) in seasons.enumerated() {
-      let number = (hasSlope ? 3 : 2) + index
+      let number = (hasSecond ? 3 : 2) + index
       let first = variance.count
       switch season.form {
       case .dummy:
@@ -111,8 +118,9 @@ package struct StructuralModel: Hashable {
     }
     let transitions = advances.map { advance in
       var entries: [(row: Int, column: Int, value: Double)] = [(0, 0, 1)]
-      if hasSlope { entries += [(0, 1, 1), (1, 1, 1)] }
-      var state = hasSlope ? 2 : 1
+      if hasSecond { entries.append((1, 1, 1)) }
+      if trend == .linear || trend == .damped { entries.append((0, 1, 1)) }
+      var state = hasSecond ? 2 : 1
       for season in seasons {
         entries += Self.entries(season, advance).map {
           ($0.row + state, $0.column + state, $0.value)
@@ -125,7 +133,7 @@ package struct StructuralModel: Hashable {
       size: n, transitions: transitions, readout: readout, variance: variance,
       mean: [Double](repeating: 0, count: n),
       covariance: (0..<(n * n)).map { $0 / n == $0 % n ? diffuse : 0 },
-      damped: trend == .damped ? (1, [0, 1]) : nil)
+      damped: hasDamping ? (1, trend == .damped ? [0, 1] : [1]) : nil)
   }
 
   private static func entries(
