@@ -167,19 +167,25 @@ def document(results, budget):
 
 
 def losers(kinds, results, sets):
-    """How many of the sets each kind loses to SeasonalNaive on, in one sentence."""
-    worse, missing = {}, []
-    for kind in kinds:
-        for name in sets:
-            ours = results.get((kind, name), {}).get("scores", {}).get("mase")
-            reference = results.get(("seasonal-naive", name), {}).get("scores", {}).get("mase")
-            if ours is None or reference is None:
-                missing.append(f"{kind} on {sets[name]['title']}")
-            elif ours > reference:
-                worse.setdefault(kind, []).append(sets[name]["title"])
-    lines = ["**Worse than SeasonalNaive** (MASE): "]
-    listed = [f"{kind} on {len(names)} ({', '.join(names)})" for kind, names in sorted(worse.items(), key=lambda item: (-len(item[1]), item[0]))]
-    lines[0] += "; ".join(listed) + "." if listed else "none on any set."
-    everywhere = [kind for kind, names in worse.items() if len(names) == len(sets)]
-    lines.append(f"On all {len(sets)}: {', '.join(everywhere) or 'none'}. Without a result: {', '.join(missing) or 'none'}.")
+    """How many of the sets each kind loses to SeasonalNaive on, a sentence for each measure."""
+    missing = [
+        f"{kind} on {sets[name]['title']}" for kind in kinds for name in sets
+        if results.get((kind, name), {}).get("scores", {}).get("mase") is None]
+    lines = []
+    for measure, title in (("mase", "MASE"), ("weightedQuantileLoss", "weighted quantile loss")):
+        worse = {}
+        for kind in kinds:
+            for name in sets:
+                ours, reference = (
+                    results.get((k, name), {}).get("scores", {}).get(measure) for k in (kind, "seasonal-naive"))
+                if ours is not None and reference is not None and ours > reference:
+                    worse.setdefault(kind, []).append(sets[name]["title"])
+        listed = [
+            f"{kind} on {len(names)} ({', '.join(names)})"
+            for kind, names in sorted(worse.items(), key=lambda item: (-len(item[1]), item[0]))]
+        everywhere = [kind for kind, names in worse.items() if len(names) == len(sets)]
+        lines += [
+            f"**Worse than SeasonalNaive** by {title}: " + ("; ".join(listed) or "none on any set")
+            + f". On all {len(sets)}: {', '.join(everywhere) or 'none'}.", ""]
+    lines.append(f"Without a result: {', '.join(missing) or 'none'}.")
     return lines

@@ -84,7 +84,7 @@ struct ContextScheduleTests {
       #expect(
         index.share(reaching: contexts * context) == Double(counted) / Double(windows.count))
     }
-    let schedule = TrainingConfiguration(batch: 64).contexts(
+    let schedule = TrainingConfiguration(batch: 64, longContexts: 0.25).contexts(
       try ForecastNetwork<Float>(configuration), threads: 1, index)
     #expect(schedule.all == [1, 2, 4])
     let drawn = (0..<20_000).map { schedule.contexts(at: $0) }
