@@ -3,7 +3,7 @@ import Postgres
 import Privacy
 package import Training
 
-/// The audit of what a job's private training claims; see `PrivateAudit`.
+/// The audit of what a job claims, whatever makes it private; see `PrivateAudit`.
 ///
 /// It needs the definition only: the series are made up, nothing private is read, and nothing is charged.
 package struct JobAudit: Sendable {
@@ -31,26 +31,28 @@ package struct JobAudit: Sendable {
   }
 
   /// - Parameters:
-  ///   - canaries, steps, confidence: nil for what is usual.
+  ///   - canaries, steps, confidence: nil for what is usual; of noise on inputs steps are time slots.
   ///   - threads: also for the memory that is needed.
-  /// - Throws: `ServiceError.badArgument` for a job that is not trained privately by clipped gradients of sampled
-  ///   batches, or numbers that are impossible; what `progress` throws.
+  /// - Throws: `ServiceError.badArgument` for a job that claims no privacy, or numbers that are impossible; what
+  ///   `progress` throws.
   package func run(
     canaries: Int? = nil, steps: Int? = nil, confidence: Double = 0.95, threads: Int = 1,
     progress: (Double) throws -> Void = { _ in }
   ) throws -> PrivateAudit {
     let job = definition.job
-    guard let trainer = definition.privateTrainer else {
-      throw ServiceError(
-        .badArgument,
-        definition.privacy == nil
-          ? "job \(job) has no privacy section: it claims nothing that could be audited; see docs/privacy.md"
-          : "job \(job) has no noise on gradients: only that is audited; see docs/privacy.md"
-      )
-    }
-    var configuration = trainer.configuration
-    configuration.threads = threads
     do {
+      if let inputs = definition.privacy?.inputs {
+        return try InputAudit(grid: definition.grid, inputs: inputs).run(
+          canaries: canaries, steps: steps, confidence: confidence, progress: progress)
+      }
+      guard let trainer = definition.privateTrainer else {
+        throw ServiceError(
+          .badArgument,
+          "job \(job) has no privacy section: it claims nothing that could be audited; see docs/privacy.md"
+        )
+      }
+      var configuration = trainer.configuration
+      configuration.threads = threads
       return try PrivateTrainer(configuration, privacy: trainer.privacy).audit(
         definition.forecaster, canaries: canaries, steps: steps, confidence: confidence
       ) { try progress($0.fraction) }

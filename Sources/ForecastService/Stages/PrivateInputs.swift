@@ -19,6 +19,7 @@ struct PrivateInputs: Sendable {
   let inputs: JobDefinition.InputPrivacy
   let stage: ReadStage
   let patience: Duration
+  var stages = PrivateInputStages()
 
   /// - Returns: the panel of released values, and a line for the run's log.
   /// - Throws: `ServiceError`: `.privacyBudget` where new slots cannot be paid for; nothing was read then.
@@ -44,12 +45,12 @@ struct PrivateInputs: Sendable {
         "job \(definition.job): another run opened the same private input at this moment",
         isTransient: true)
     }
-    let first = stream.paidThrough.map { $0 + 1 } ?? last - Int64(inputs.history) + 1
+    let slots = PrivateSlots(
+      history: inputs.history, paidThrough: stream.paidThrough,
+      releasedThrough: stream.releasedThrough)
     var line = "no time slot is new since the last release: nothing is charged and nothing read"
-    if first <= last {
-      line = try await release(
-        first...last, after: stream.releasedThrough ?? first - 1, stream.inputID, mechanism,
-        progress)
+    if let release = stages.plan(slots, last) {
+      line = try await self.release(release, stream.inputID, mechanism, progress)
     }
     return (try await released(stream.inputID, through: last, readAt: readAt), line)
   }
@@ -70,9 +71,10 @@ struct PrivateInputs: Sendable {
   }
 
   private func release(
-    _ slots: ClosedRange<Int64>, after closed: Int64, _ inputID: Int64,
-    _ mechanism: InputPerturbation, _ progress: @escaping @Sendable (Int) throws -> Void
+    _ release: PrivateSlots.Release, _ inputID: Int64, _ mechanism: InputPerturbation,
+    _ progress: @escaping @Sendable (Int) throws -> Void
   ) async throws -> String {
+    let slots = release.charged
     let ledger = PrivacyLedger(
       pool: pool, witness: PrivacyWitness(environment: ProcessInfo.processInfo.environment),
       patience: patience)
@@ -85,11 +87,10 @@ struct PrivateInputs: Sendable {
         delta: inputs.delta, purpose: "inputs"),
       token: claim.token)
     try await ledger.begin(receipts, token: claim.token)
-    let noisy = try await PrivacyPayment.paid(
+    let cells = try await PrivacyPayment.paid(
       .init(ledger: ledger, token: claim.token, receipts: receipts, blocks: nil)
-    ).unlessTraining {
-      try await stage.cells(closed + 1...max(closed + 1, slots.upperBound), progress)
-    }.perturbed(mechanism)
+    ).unlessTraining { try await stage.cells(release.read, progress) }
+    let noisy = try stages.perturb(cells, mechanism, SecureRandom())
     try await retrying(upTo: patience) {
       try await pool.withTransaction { connection in
         // Locks the attempt, and with it nobody else works on this run.
@@ -98,8 +99,7 @@ struct PrivateInputs: Sendable {
         _ = try await connection.run(
           InsertPrivateRelease(
             inputID: inputID, runID: claim.runID, firstSlot: slots.lowerBound,
-            paidThrough: slots.upperBound,
-            releasedThrough: noisy.slots.max() ?? min(closed, slots.upperBound)))
+            paidThrough: slots.upperBound, releasedThrough: release.through(noisy.slots)))
         _ = try await connection.copyIn(CopyPrivateValues.sql) { writer in
           for cell in noisy.slots.indices {
             try await writer.beginRow(CopyPrivateValues.fields)
@@ -138,68 +138,5 @@ struct PrivateInputs: Sendable {
     return ReadStage.Result(
       built: built, training: built.trainingPanel, queryDigest: try stage.queryDigest(),
       readAt: readAt, seconds: (clock.now - began).seconds)
-  }
-}
-
-/// Values of some time slots, one for each series and slot.
-struct PrivateCells: Sendable {
-  private(set) var keys: [String] = []
-  private(set) var slots: [Int64] = []
-  private(set) var stamps: [Int64] = []
-  private(set) var values: [Double] = []
-  private var places: [Cell: Int] = [:]
-  private var series: Set<String> = []
-  private(set) var rows = 0
-
-  private let grid: CalendarGrid
-  private let range: ClosedRange<Int64>
-  private let mostSeries: Int
-
-  private struct Cell: Hashable {
-    let key: String
-    let slot: Int64
-  }
-
-  init(_ range: ClosedRange<Int64>, grid: CalendarGrid, mostSeries: Int) {
-    self.range = range
-    self.grid = grid
-    self.mostSeries = min(mostSeries, InputPerturbation.mostCells)
-  }
-
-  /// Takes a row of one of the slots; rows without a key, a time or a finite value are no cells.
-  ///
-  /// - Throws: `ServiceError`: `.query` for a second row of a cell, `.tooManySeries`. Which cells exist is public.
-  mutating func append(key: UnsafeRawBufferPointer?, time: Int64?, value: Double?) throws {
-    rows += 1
-    guard let key, !key.isEmpty, let time, abs(time) < PanelBuilder.timeLimit, let value,
-      value.isFinite
-    else { return }
-    let slot = Int64(grid.ordinal(of: time))
-    guard range.contains(slot) else { return }
-    let name = String(decoding: key, as: UTF8.self)
-    guard places.updateValue(values.count, forKey: Cell(key: name, slot: slot)) == nil else {
-      throw ServiceError(
-        .query,
-        "series \(name) has more than one row for the time slot at \(grid.text(time)): with mechanism: inputs the query must return one row for each series and step of the frequency"
-      )
-    }
-    series.insert(name)
-    guard series.count <= mostSeries else {
-      throw ServiceError(
-        .tooManySeries,
-        "the query returns more than \(mostSeries) series: raise limits.maxSeries, up to \(InputPerturbation.mostCells) for mechanism: inputs, or select fewer"
-      )
-    }
-    keys.append(name)
-    slots.append(slot)
-    stamps.append(time)
-    values.append(value)
-  }
-
-  /// The same with noise on every value.
-  func perturbed(_ mechanism: InputPerturbation) throws -> PrivateCells {
-    var result = self
-    try mechanism.perturb(&result.values)
-    return result
   }
 }

@@ -51,6 +51,13 @@ public struct GaussianAccountant: Sendable, Equatable {
     mu = mu == 0 ? other.mu : (mu * mu + other.mu * other.mu).squareRoot().nextUp.nextUp
   }
 
+  /// The same as one step of private training without sampling.
+  ///
+  /// - Throws: `PrivacyError.badNoiseMultiplier` where nothing was released yet.
+  package var equivalent: SubsampledGaussian {
+    get throws { try SubsampledGaussian(samplingRate: 1, noiseMultiplier: (1 / mu).nextDown) }
+  }
+
   /// The smallest delta for which `epsilon` holds.
   ///
   /// - Throws: `PrivacyError.badEpsilon` below 0.

@@ -85,7 +85,7 @@ public struct CorrelatedGaussian: Sendable, Hashable {
   }
 
   /// The first `taken` steps of it.
-  func account(steps taken: Int) throws -> GaussianAccountant {
+  package func account(steps taken: Int) throws -> GaussianAccountant {
     guard taken > 0 else { return GaussianAccountant() }
     return try GaussianAccountant(
       strategy: strategy, participation: Self.participation(steps: taken, cycle: cycle),
@@ -93,11 +93,7 @@ public struct CorrelatedGaussian: Sendable, Hashable {
   }
 
   /// The same as a step of private training without sampling, to compose with others.
-  public var equivalent: SubsampledGaussian {
-    get throws {
-      try SubsampledGaussian(samplingRate: 1, noiseMultiplier: (1 / accountant.mu).nextDown)
-    }
-  }
+  public var equivalent: SubsampledGaussian { get throws { try accountant.equivalent } }
 
   /// The number of bands, a power of two up to 64, whose prefix sums have the least mean variance at equal privacy.
   ///

@@ -160,6 +160,27 @@ public struct BandedToeplitz: Sendable, Equatable {
   }
 }
 
+/// The product of a banded Toeplitz matrix and vectors that come one after the other: row t mixes the last `bands` of
+/// them. With C of a factorisation, noise `C^-1 z` becomes z again, which is independent from step to step.
+package struct ToeplitzRows: Sendable {
+  private let coefficients: [Double]
+  /// The last vectors, newest first.
+  private var recent: [[Double]] = []
+
+  package init(_ coefficients: [Double]) { self.coefficients = coefficients }
+
+  /// Takes the vector of a step, as long as those before, and returns the step's row.
+  package mutating func next(_ vector: [Double]) -> [Double] {
+    recent.insert(vector, at: 0)
+    if recent.count > coefficients.count { recent.removeLast() }
+    var row = [Double](repeating: 0, count: vector.count)
+    for (coefficient, earlier) in zip(coefficients, recent) {
+      for k in row.indices { row[k] += coefficient * earlier[k] }
+    }
+    return row
+  }
+}
+
 extension GaussianAccountant {
   /// One run of training with correlated noise of `noiseMultiplier` clipping norms.
   ///

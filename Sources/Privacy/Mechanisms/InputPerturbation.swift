@@ -88,6 +88,9 @@ public struct InputPerturbation: Sendable, Hashable {
     1 / (sensitivity / deviation + Self.rounding).nextUp.nextUp
   }
 
+  /// Of the grid that values and noise are on, in the unit of the values.
+  package var step: Double { deviation * exp2(-Double(Self.bits)) }
+
   /// What all slots of a person cost.
   public var accountant: GaussianAccountant {
     // Cannot fail: the parameters are checked.
@@ -117,9 +120,9 @@ public struct InputPerturbation: Sendable, Hashable {
   ///   the values are not to be used then.
   public func perturb(_ values: inout [Double]) throws { try perturb(&values, SecureRandom()) }
 
-  /// For tests, which must repeat.
+  /// From a key that somebody else holds: for tests and audits.
   package func perturb(_ values: inout [Double], _ random: SecureRandom) throws {
-    let step = deviation * exp2(-Double(Self.bits))
+    let step = step
     let largest = step * 0x1p61
     let normal = GridNormal(bits: Self.bits)
     var power = NoisePower()

@@ -16,22 +16,24 @@ package struct NoiseCheck {
   private let parameters: Int
   private var steps = 0
   private var all = [NoisePower(), NoisePower()]
-  /// Noise of steps is correlated such that mixing it with these coefficients makes it independent again.
-  private let coefficients: [Double]
-  /// Noises of the last steps, newest first: of the coordinates held back, then of those looked at.
-  private var recent: [[Double]] = []
+  /// Whether the noises of steps are correlated.
+  private let isCorrelated: Bool
+  /// Makes the noises of steps independent: of the coordinates held back, then of those looked at.
+  private var rows: ToeplitzRows
 
   /// - Parameter strategy: of correlated noise; nil where the noises of steps are independent.
   package init(parameters: Int, heldBack: Range<Int>, strategy: BandedToeplitz? = nil) {
     self.parameters = parameters
     self.heldBack = heldBack
-    coefficients = strategy?.coefficients ?? [1]
+    let coefficients = strategy?.coefficients ?? [1]
+    isCorrelated = coefficients.count > 1
+    rows = ToeplitzRows(coefficients)
   }
 
   package mutating func before(_ sum: ClippedSum) {
     let count = min(parameters, heldBack.count)
     // Correlated noise is only known together with that of the steps before.
-    let shift = coefficients.count > 1 ? 0 : steps * 7
+    let shift = isCorrelated ? 0 : steps * 7
     looked = (0..<count).map { ($0 * parameters / count + shift) % parameters }
     sums = looked.map { sum.value($0) }
   }
@@ -46,11 +48,8 @@ package struct NoiseCheck {
     let noise =
       heldBack.map { Double(mean[$0]) * factor }
       + zip(looked, sums).map { Double(mean[$0]) * factor - $1 / deviation }
-    recent.insert(noise, at: 0)
-    if recent.count > coefficients.count { recent.removeLast() }
     var own = [NoisePower(), NoisePower()]
-    for k in noise.indices {
-      let independent = zip(coefficients, recent).reduce(0) { $0 + $1.0 * $1.1[k] }
+    for (k, independent) in rows.next(noise).enumerated() {
       own[k < heldBack.count ? 0 : 1].add(independent)
     }
     for (number, name) in ["held-back coordinates", "the gradient"].enumerated() {

@@ -236,12 +236,18 @@ public struct PrivacyCharge: Codable, Sendable, Equatable {
     (unit, blockLength, delta) = (whole.unit, whole.blockLength, whole.delta)
     (samplingRate, noiseMultiplier) = (whole.samplingRate, whole.noiseMultiplier)
     (self.steps, accountant, addedDelta) = (steps, whole.accountant, whole.addedDelta)
-    epsilon =
-      steps == whole.steps
-      ? whole.epsilon
-      : try accountant.epsilon(
+    guard steps < whole.steps else {
+      epsilon = whole.epsilon
+      return
+    }
+    let usable = delta - addedDelta
+    if let correlated = try whole.correlated() {
+      epsilon = try correlated.account(steps: steps).epsilon(atDelta: usable)
+    } else {
+      epsilon = try accountant.epsilon(
         of: SubsampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier),
-        steps: steps, delta: delta - addedDelta)
+        steps: steps, delta: usable)
+    }
   }
 
   /// - Parameter parameters: of the model; draws of noise differ a little from normal ones, which is taken off delta

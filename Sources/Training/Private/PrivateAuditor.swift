@@ -10,20 +10,23 @@ import Privacy
 /// known to whom the guarantee is to hold against is used: every gradient that the optimiser gets, and what all
 /// other units added.
 ///
-/// Sampling, noise and what becomes of the gradients are looked at beside: what is wrong there can be seen long
+/// Noises that are correlated from step to step are made independent first, by the matrix C that is claimed (``ToeplitzRows``),
+/// for the guesses as for the check: what remains of a canary is its column of C.
+///
+/// Batches, noise and what becomes of the gradients are looked at beside: what is wrong there can be seen long
 /// before epsilon shows it.
 final class PrivateAuditor {
   /// How long a canary's gradient is, in clipping norms.
   static let length = 100.0
+  /// Steps apart at which noise is compared, at least.
+  static let reach = 8
 
   private(set) var canaries: Canaries
-  private(set) var sampling: SamplingCheck
-  private(set) var noise = NoiseWitness()
+  private(set) var mechanism: any AuditedMechanism
+  private(set) var noise: NoiseWitness
   private let coordinates: [Int]
   /// Canaries that are in the data: their numbers among all. The records after those of the panel.
   private let included: [Int]
-  private let claim: SubsampledGaussian
-  /// What the sum is divided by.
   private let expected: Double
   private let units: Int
   private let parameters: Int
@@ -33,14 +36,17 @@ final class PrivateAuditor {
   private var others: [Double]
   private var all: [Double]
   private var deviation = 0.0
+  /// Without what others have added, and without what all have: in standard deviations of the independent noise.
+  private var shown: ToeplitzRows
+  private var noises: ToeplitzRows
 
-  /// - Parameter claim: the rate and the noise that are accounted for.
+  /// - Parameter expected: what the sum is divided by.
   init(
-    _ canaries: Canaries, claim: SubsampledGaussian, expected: Double, clippingNorm: Double,
-    units: Int, layout: ParameterLayout, replica: Replica
+    _ canaries: Canaries, _ mechanism: any AuditedMechanism, expected: Double,
+    clippingNorm: Double, units: Int, layout: ParameterLayout, replica: Replica
   ) {
     self.canaries = canaries
-    self.claim = claim
+    self.mechanism = mechanism
     self.expected = expected
     self.units = units
     self.replica = replica
@@ -50,7 +56,9 @@ final class PrivateAuditor {
     coordinates = Self.coordinates(canaries.count, layout)
     others = Array(repeating: 0, count: canaries.count)
     all = others
-    sampling = SamplingCheck(records: units + included.count, samplingRate: claim.samplingRate)
+    shown = ToeplitzRows(mechanism.coefficients)
+    noises = shown
+    noise = NoiseWitness(reach: max(Self.reach, mechanism.coefficients.count))
   }
 
   /// Distinct coordinates: the middle of each tensor, the others at even distances.
@@ -67,14 +75,17 @@ final class PrivateAuditor {
     return all
   }
 
-  /// Records to be drawn beside the panel's units.
+  /// Records beside the panel's units.
   var records: Int { included.count }
+
+  /// The step of a cycle in which each of these takes part; none where batches are sampled.
+  var phases: [Int] { included.compactMap { mechanism.phase(of: $0) } }
 
   /// Adds the canaries of a batch; returns how many there were.
   func contribute(_ batch: [Int], to sum: PrivateSum, _ stages: PrivateStages) -> Int {
-    sampling.add(batch)
+    mechanism.add(batch: batch)
     let own = batch.filter { $0 >= units }.map { coordinates[included[$0 - units]] }
-    deviation = claim.noiseMultiplier * sum.sensitivity
+    deviation = mechanism.noiseMultiplier * sum.sensitivity
     for (canary, coordinate) in coordinates.enumerated() { others[canary] = sum.value(coordinate) }
     let (parameters, length, add) = (parameters, gradientLength, stages.add)
     sum.collect { thread, lane in
@@ -92,14 +103,16 @@ final class PrivateAuditor {
 
   /// - Parameter gradient: what the optimiser gets.
   func observe(_ gradient: Buffer<Float>) {
-    for (canary, coordinate) in coordinates.enumerated() {
-      let sum = Double(gradient[coordinate]) * expected
-      // The likelihood ratio of being in the data or not, by the distributions that are claimed: no other score tells
-      // more.
-      canaries.add(claim.loss(at: (sum - others[canary]) / deviation), to: canary)
-      noise.add((sum - all[canary]) / deviation, of: canary)
+    let sums = coordinates.map { Double(gradient[$0]) * expected }
+    func deviates(_ known: [Double]) -> [Double] {
+      zip(sums, known).map { ($0 - $1) / deviation }
     }
-    noise.endStep()
+    // The likelihood ratio of being in the data or not, by the distributions that are claimed: no other score tells
+    // more.
+    for (canary, value) in shown.next(deviates(others)).enumerated() {
+      canaries.add(mechanism.loss(at: value, of: canary), to: canary)
+    }
+    noise.add(noises.next(deviates(all)))
   }
 
   /// The same step for weights of its own, by what was observed.
@@ -128,48 +141,5 @@ final class PrivateAuditor {
     }
 
     var weights: [Float] { average.weights.array }
-  }
-}
-
-/// Whether the noise has the standard deviation that is claimed, and is new in every step.
-///
-/// The sum and the difference of what a coordinate has in one step and in the next, over the root of two, are standard normal
-/// and independent of each other if it does. Noise that comes again makes the one too large and the other too small.
-struct NoiseWitness {
-  private(set) var sums = NoisePower()
-  private(set) var differences = NoisePower()
-  /// Of a step without a partner: all there is where one step is audited.
-  private(set) var single = NoisePower()
-  private var previous: [Double] = []
-  private var current: [Double] = []
-
-  mutating func add(_ deviate: Double, of canary: Int) {
-    current.append(deviate)
-  }
-
-  mutating func endStep() {
-    single = NoisePower()
-    if previous.isEmpty {
-      for deviate in current { single.add(deviate) }
-      swap(&previous, &current)
-    } else {
-      for (first, second) in zip(previous, current) {
-        sums.add((first + second) * 0.5.squareRoot())
-        differences.add((first - second) * 0.5.squareRoot())
-      }
-      previous.removeAll(keepingCapacity: true)
-    }
-    current.removeAll(keepingCapacity: true)
-  }
-
-  var all: NoisePower {
-    var all = sums
-    all.add(differences)
-    all.add(single)
-    return all
-  }
-
-  var isOff: Bool {
-    [sums, differences, single].contains { $0.count > 0 && $0.fault != nil }
   }
 }

@@ -10,16 +10,23 @@ package struct PrivateStages: Sendable {
   /// Where batches and noise come from.
   package var random: @Sendable () -> SecureRandom = { SecureRandom() }
 
-  package var draw: @Sendable (inout PrivateSteps) throws -> [Int] = { try $0.nextBatch() }
+  /// Gives the batch of a step out of so many records, from what gives the batches that are accounted for.
+  package var draw: @Sendable (_ records: Int, _ next: () throws -> [Int]) throws -> [Int] = {
+    try $1()
+  }
+
+  /// Of correlated noise: the step of a cycle in which each unit takes part.
+  package var phases: @Sendable (PrivateUnits, _ cycle: Int) -> [Int] = { $0.phases(cycle: $1) }
 
   /// Clips the gradient of one unit and adds it.
   package var add: @Sendable (Buffer<Float>, PrivateSum.Lane) -> Void = { $1.add($0) }
 
-  /// Makes what the optimiser gets of what was added, which were so many contributions.
+  /// Makes what the optimiser gets of what was added, which were so many contributions; `next` adds the noise that is
+  /// accounted for.
   package var release:
-    @Sendable (PrivateSum, _ contributions: Int, inout PrivateSteps) throws -> Buffer<Float> = {
-      try $0.release(contributions: $1, &$2)
-    }
+    @Sendable (
+      PrivateSum, _ contributions: Int, _ next: (_ contributions: Int) throws -> Buffer<Float>
+    ) throws -> Buffer<Float> = { try $2($1) }
 
   /// Changes the parameters by the gradient.
   package var apply:

@@ -155,24 +155,22 @@ final class PrivateRun {
   func fit(
     auditor: PrivateAuditor? = nil, _ progress: (PrivateProgress) throws -> Void
   ) throws -> PrivateFit {
+    let records = units.count + (auditor?.records ?? 0)
     if let correlated = try charge.correlated() {
       var steps = try CorrelatedSteps(
-        correlated, phases: units.phases(cycle: correlated.cycle), parameters: sum.coordinates,
-        clippingNorm: sum.clippingNorm)
-      return try fit(
-        &steps, draw: { try $0.nextBatch() }, release: { try $0.release(contributions: $1, &$2) },
-        auditor: nil, progress)
+        correlated,
+        phases: stages.phases(units, correlated.cycle) + (auditor?.phases ?? []),
+        parameters: sum.coordinates, clippingNorm: sum.clippingNorm, random: stages.random())
+      return try fit(&steps, records: records, auditor: auditor, progress)
     }
     var steps = try PrivateSteps(
-      records: units.count + (auditor?.records ?? 0), samplingRate: charge.samplingRate,
+      records: records, samplingRate: charge.samplingRate,
       noiseMultiplier: charge.noiseMultiplier, steps: charge.steps, random: stages.random())
-    return try fit(
-      &steps, draw: stages.draw, release: stages.release, auditor: auditor, progress)
+    return try fit(&steps, records: records, auditor: auditor, progress)
   }
 
   private func fit<Steps: PrivateStepping & ~Copyable>(
-    _ steps: inout Steps, draw: (inout Steps) throws -> [Int],
-    release: (PrivateSum, Int, inout Steps) throws -> Buffer<Float>, auditor: PrivateAuditor?,
+    _ steps: inout Steps, records: Int, auditor: PrivateAuditor?,
     _ progress: (PrivateProgress) throws -> Void
   ) throws -> PrivateFit {
     let (parameters, optimiser, average) = makeState()
@@ -180,10 +178,12 @@ final class PrivateRun {
       configuration.schedule, peak: configuration.learningRate, steps: charge.steps,
       warmup: configuration.warmup, gamma: configuration.gamma, stepSize: configuration.stepSize)
     for step in 0..<charge.steps {
-      let batch = try draw(&steps)
+      let batch = try stages.draw(records) { try steps.nextBatch() }
       var contributions = collect(batch, step: step, parameters)
       contributions += auditor?.contribute(batch, to: sum, stages) ?? 0
-      let gradient = try release(sum, contributions, &steps)
+      let gradient = try stages.release(sum, contributions) {
+        try sum.release(contributions: $0, &steps)
+      }
       auditor?.observe(gradient)
       stages.apply(optimiser, parameters, gradient, schedule.rate(step))
       auditor?.replay(gradient, rate: schedule.rate(step))

@@ -29,7 +29,7 @@ struct PrivacyAuditCommand: AsyncParsableCommand {
   var job: String
   @Option(
     help: ArgumentHelp(
-      "How many; at most one for each parameter of the model. Default: \(PrivateTrainer.standardCanaries), or as many as there are parameters.",
+      "How many; at most one for each parameter of the model. Default: \(PrivateAudit.standardCanaries), or as many as there are parameters.",
       valueName: "n"))
   var canaries: Int?
   @Option(
@@ -89,29 +89,32 @@ private enum PrivacyAuditTables {
       ? .text("consistent with the claim", .ok) : .text("the claim is broken", .bad)
   }
 
-  /// For machines: one row.
+  /// For machines: one row, with the same columns for all mechanisms; what is not looked at for one is null.
   static func row(_ job: String, _ audit: PrivateAudit) -> Table {
     var table = Table(
       [
-        "job", "unit", "epsilon", "delta", "steps", "sampling_rate", "noise_multiplier", "canaries",
-        "included", "guesses", "correct", "confidence", "epsilon_lower_bound",
-        "epsilon_lower_bound_of_curve", "epsilon_ceiling", "guesses_refute_claim",
+        "job", "mechanism", "unit", "epsilon", "delta", "steps", "sampling_rate", "cycle", "bands",
+        "noise_multiplier", "canaries", "included", "guesses", "correct", "confidence",
+        "epsilon_lower_bound", "epsilon_lower_bound_of_curve", "epsilon_ceiling",
+        "guesses_refute_claim",
       ].map { Column($0) }
-        + audit.findings.map { Column(key($0.name)) }
+        + PrivateAudit.Finding.Name.allCases.map { Column(key($0)) }
         + [Column("seconds"), Column("verdict", priority: .essential)])
     let claim = audit.claim
     table.append(
       [
-        .text(job), .text(claim.unit.rawValue), .real(claim.epsilon, digits: 6),
-        .real(claim.delta, digits: 20), .integer(claim.steps),
-        .real(claim.samplingRate, digits: 12), .real(claim.noiseMultiplier, digits: 6),
-        .integer(audit.canaries), .integer(audit.included), .integer(audit.bound.guesses),
-        .integer(audit.bound.correct), .real(audit.confidence, digits: 6),
-        .real(audit.bound.epsilon, digits: 4), .real(audit.curveBound, digits: 4),
-        .real(audit.ceiling, digits: 4), .boolean(audit.isRefuted),
-      ] + audit.findings.map { .boolean($0.isRight) } + [
-        .real(audit.seconds, digits: 2), verdict(audit),
-      ])
+        .text(job), .text(claim.mechanism.rawValue), .text(claim.unit),
+        .real(claim.epsilon, digits: 6), .real(claim.delta, digits: 20), .integer(claim.steps),
+        .real(claim.samplingRate, digits: 12), .integer(claim.cycle), .integer(claim.bands),
+        .real(claim.noiseMultiplier, digits: 6), .integer(audit.canaries),
+        .integer(audit.included), .integer(audit.bound.guesses), .integer(audit.bound.correct),
+        .real(audit.confidence, digits: 6), .real(audit.bound.epsilon, digits: 4),
+        .real(audit.curveBound, digits: 4), .real(audit.ceiling, digits: 4),
+        .boolean(audit.isRefuted),
+      ]
+        + PrivateAudit.Finding.Name.allCases.map { name in
+          .boolean(audit.findings.first { $0.name == name }?.isRight)
+        } + [.real(audit.seconds, digits: 2), verdict(audit)])
     return table
   }
 
@@ -119,22 +122,33 @@ private enum PrivacyAuditTables {
     name.rawValue.replacingOccurrences(of: "-", with: "_") + "_right"
   }
 
+  private static func number(_ value: Double) -> String {
+    value.formatted(.number.precision(.significantDigits(1...4)).grouping(.never))
+  }
+
+  private static func mechanism(_ claim: PrivateAudit.Claim) -> String {
+    switch claim.mechanism {
+    case .gradients:
+      "\(claim.steps) steps, rate \(number(claim.samplingRate ?? 1))"
+    case .correlated:
+      "\(claim.steps) steps, each unit in one of \(claim.cycle ?? 1), \(claim.bands ?? 1) bands"
+    case .inputs: "\(claim.steps) time slots"
+    }
+  }
+
   /// For people: one line for each thing.
   static func lines(_ job: String, _ audit: PrivateAudit) -> Table {
     var table = Table([
       Column("what", priority: .essential), Column("found", priority: .essential),
     ])
-    func number(_ value: Double) -> String {
-      value.formatted(.number.precision(.significantDigits(1...4)).grouping(.never))
-    }
     func line(_ what: String, _ found: String, _ role: Role? = nil) {
       table.append([.text(what), .text(found, role)])
     }
     let (claim, bound) = (audit.claim, audit.bound)
-    line("job", "\(job), unit \(claim.unit.rawValue)")
+    line("job", "\(job), unit \(claim.unit)")
     line(
       "claim",
-      "epsilon \(number(claim.epsilon)) at delta \(claim.delta): \(claim.steps) steps, rate \(number(claim.samplingRate)), noise \(number(claim.noiseMultiplier))"
+      "epsilon \(number(claim.epsilon)) at delta \(claim.delta): \(mechanism(claim)), noise \(number(claim.noiseMultiplier))"
     )
     line("canaries", "\(audit.canaries), \(audit.included) of them in the data")
     line(
