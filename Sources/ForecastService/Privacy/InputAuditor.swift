@@ -47,10 +47,10 @@ final class InputAuditor {
       let shown = (value - others(canary, slot)) / mechanism.deviation
       canaries.add(ratio * (shown - ratio / 2), to: canary)
       deviates.append((value - self.value(of: canary, in: slot)) / mechanism.deviation)
-      let place = value / step - 0.5
+      let place = (value / step - 0.5).rounded()
       // Beyond, a number has not the digits to say.
       if abs(place) < 0x1p48 {
-        if place == place.rounded() { onGrid += 1 } else { offGrid += 1 }
+        if (place + 0.5) * step == value { onGrid += 1 } else { offGrid += 1 }
       }
       if canary == canaries.count - 1 {
         endSlot(slot, deviates)

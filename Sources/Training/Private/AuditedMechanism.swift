@@ -71,20 +71,9 @@ struct AuditedTurns: AuditedMechanism {
     coefficients = try claim.strategy.coefficients
     check = ParticipationCheck(records: records, try claim.participation)
     rows = ToeplitzRows(coefficients)
-    phases = Self.phases(canaries, claim)
-  }
-
-  /// Of units whose names are such that they take part as often as any: whoever chose the data would name them so.
-  private static func phases(_ count: Int, _ claim: CorrelatedGaussian) -> [Int] {
-    let often = (claim.steps - 1) % claim.cycle
-    var phases: [Int] = []
-    var number = 0
-    while phases.count < count {
-      let phase = CorrelatedSteps.phase(of: "canary \(number)", cycle: claim.cycle)
-      if phase <= often { phases.append(phase) }
-      number += 1
-    }
-    return phases
+    // Turns that come as often as any: whoever chose the data would give units the names for them.
+    let often = (claim.steps - 1) % claim.cycle + 1
+    phases = (0..<canaries).map { $0 % often }
   }
 
   var noiseMultiplier: Double { claim.noiseMultiplier }

@@ -8,13 +8,15 @@ import Training
 struct PrivacyAuditCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audit",
-    abstract: "Attack a job's private training and compare what leaks with what it claims.",
+    abstract: "Attack what makes a job private and compare what leaks with what it claims.",
     discussion: """
       Trains as the job does, on made-up public series with canaries among them: gradients that are known, each in \
-      the data by the toss of a coin. Whoever sees every noisy gradient then guesses the coins. Beside the claimed epsilon stand two lower bounds, which \
+      the data by the toss of a coin. Whoever sees every noisy gradient then guesses the coins, with correlated noise after \
+      undoing the correlation. With noise on inputs the values are made up, and the canaries are persons in them. Beside the \
+      claimed epsilon stand two lower bounds, which \
       hold together with the confidence that is given: one for whatever the mechanism is (Steinke et al. 2023), and a sharper one \
-      for the claimed mechanism with some other noise. Sampling, noise, sensitivity and what the model is computed from \
-      are looked at beside.
+      for the claimed mechanism with some other noise. Who takes part when, noise, sensitivity and what the model is computed \
+      from are looked at beside; with noise on inputs which slots are released, noise, rounding and sensitivity.
 
       No private data are read and nothing is charged.
 
@@ -29,12 +31,13 @@ struct PrivacyAuditCommand: AsyncParsableCommand {
   var job: String
   @Option(
     help: ArgumentHelp(
-      "How many; at most one for each parameter of the model. Default: \(PrivateAudit.standardCanaries), or as many as there are parameters.",
+      "How many; at most one for each parameter of the model, where noise is on gradients. Default: \(PrivateAudit.standardCanaries), or as many as there are parameters.",
       valueName: "n"))
   var canaries: Int?
   @Option(
     help: ArgumentHelp(
-      "Audit the first n steps, and what these claim. Default: all.", valueName: "n"))
+      "Audit the first n steps (of noise on inputs: time slots), and what these claim. Default: all.",
+      valueName: "n"))
   var steps: Int?
   @Option(help: ArgumentHelp("Probability that the bounds hold.", valueName: "p"))
   var confidence: Double = 0.95

@@ -232,7 +232,7 @@ struct CorrelatedAuditTests {
     let audit = try Self.audit(
       canaries: 100,
       stages: PrivateAuditTests.stages {
-        $0.phases = { units, cycle in (0..<units.count).map { $0 % cycle } }
+        $0.phases = { units, cycle in units.phases(cycle: cycle).indices.map { $0 % cycle } }
       })
     #expect(Self.wrong(audit) == [.participation], "\(audit)")
     #expect(Self.detail(.participation, audit).contains("its turn changes with other units"))
@@ -245,7 +245,8 @@ struct CorrelatedAuditTests {
       canaries: 100, steps: 20,
       stages: PrivateAuditTests.stages {
         $0.release = { sum, contributions, next in
-          plain.gradient = Buffer((0..<sum.coordinates).map { Float(sum.value($0) / expected) })
+          plain.gradient = Buffer(
+            (0..<sum.coordinates).map { Float(sum.value($0) / Self.expected) })
           return try next(contributions)
         }
         $0.apply = { optimiser, parameters, _, rate in
