@@ -22,7 +22,7 @@ package struct InputAudit: Sendable {
 
   /// Values that one run releases at most, as far as a run of one slot does: they are in memory together.
   private static let mostCells = 1 << 19
-  /// Values of an audit: some minutes.
+  /// Values of an audit: ten minutes of one core or so.
   private static let mostValues = 1 << 30
   /// Closed slots before the new ones whose rows, corrected, are offered to each run again.
   private static let corrected: Int64 = 2

@@ -93,7 +93,7 @@ struct AuditedTurns: AuditedMechanism {
   var finding: PrivateAudit.Finding {
     func seen(_ times: Int, _ separation: Int?) -> String {
       "\(times) time\(times == 1 ? "" : "s")"
-        + (separation.map { ", \($0) steps apart" } ?? "")
+        + (separation.map { ", \($0) step\($0 == 1 ? "" : "s") apart" } ?? "")
     }
     let assumed = check.assumed
     return PrivateAudit.Finding(

@@ -64,8 +64,10 @@ struct InputAuditTests {
     #expect(audit.isConsistent, "\(audit)")
     #expect(audit.findings.map(\.name) == [.releases, .noise, .rounding, .sensitivity])
     #expect(audit.bound.epsilon <= epsilon && audit.curveBound <= epsilon)
-    let least = epsilon < 4 ? 0 : 0.3 * epsilon
-    #expect(max(audit.bound.epsilon, audit.curveBound) > least, "\(audit)")
+    // At a small claim a thousand canaries may show nothing.
+    if epsilon >= 4 {
+      #expect(max(audit.bound.epsilon, audit.curveBound) > 0.3 * epsilon, "\(audit)")
+    }
     #expect(audit.claim.mechanism == .inputs && audit.claim.unit == "person")
     #expect(audit.claim.epsilon <= epsilon && audit.claim.epsilon > 0.99 * epsilon)
     #expect(audit.claim.steps == 60 && audit.claim.samplingRate == nil)

@@ -43,8 +43,10 @@ struct CorrelatedAuditTests {
     #expect(audit.isConsistent, "\(audit)")
     #expect(audit.findings.map(\.name) == [.participation, .noise, .sensitivity, .postProcessing])
     #expect(audit.bound.epsilon <= epsilon && audit.curveBound <= epsilon)
-    let least = epsilon < 4 ? 0 : 0.3 * epsilon
-    #expect(max(audit.bound.epsilon, audit.curveBound) > least, "\(audit)")
+    // At a small claim a thousand canaries may show nothing.
+    if epsilon >= 4 {
+      #expect(max(audit.bound.epsilon, audit.curveBound) > 0.3 * epsilon, "\(audit)")
+    }
     #expect(audit.claim.mechanism == .correlated && audit.claim.samplingRate == nil)
     #expect(audit.claim.cycle == 10 && audit.claim.bands == bands)
     #expect(audit.claim.epsilon <= epsilon && audit.claim.epsilon > 0.99 * epsilon)
@@ -206,7 +208,7 @@ struct CorrelatedAuditTests {
     #expect(Self.wrong(audit) == [.participation], "\(audit)")
     #expect(
       Self.detail(.participation, audit)
-        == "a unit takes part 12 times, 1 steps apart where 6 times, 10 steps apart are accounted for"
+        == "a unit takes part 12 times, 1 step apart where 6 times, 10 steps apart are accounted for"
     )
     #expect(audit.isRefuted && audit.curveBound > 4, "\(audit)")
     // One unit of the panel alone, in the step after its turn: guesses cannot see it.
