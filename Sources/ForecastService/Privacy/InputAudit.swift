@@ -79,7 +79,6 @@ package struct InputAudit: Sendable {
     _ slots: Int, _ mechanism: InputPerturbation, _ auditor: InputAuditor,
     _ progress: (Double) throws -> Void
   ) throws {
-    let random = random()
     let size = max(1, min(inputs.history, slots, Self.mostCells / auditor.canaries.count))
     let (first, end) = (firstSlot, firstSlot + Int64(slots) - 1)
     var seen = PrivateSlots(history: size)
@@ -93,7 +92,7 @@ package struct InputAudit: Sendable {
         let cells = try self.cells(
           release, offered, upTo: last == end ? end : last - 1, auditor,
           closed: seen.releasedThrough)
-        let noisy = try stages.perturb(cells, mechanism, random)
+        let noisy = try stages.perturb(cells, mechanism, random())
         auditor.observe(noisy, charged: release.charged)
         seen.note(release, noisy.slots)
       }

@@ -6,7 +6,7 @@
 /// and the other too small, and so does noise that is correlated in another way than it was assumed to be.
 package struct NoiseWitness: Sendable {
   /// What two numbers should be: two by two, whatever their correlation.
-  package struct Pairs: Sendable {
+  fileprivate struct Pairs: Sendable {
     fileprivate(set) var sums = NoisePower()
     fileprivate(set) var differences = NoisePower()
 
@@ -24,7 +24,7 @@ package struct NoiseWitness: Sendable {
       sums.count > 0 && (sums.fault != nil || differences.fault != nil)
     }
 
-    package var correlation: Double {
+    fileprivate var correlation: Double {
       let (plus, minus) = (sums.deviation, differences.deviation)
       return (plus * plus - minus * minus) / max(plus * plus + minus * minus, 1e-300)
     }
@@ -35,6 +35,18 @@ package struct NoiseWitness: Sendable {
     /// Steps between them; 0: neighbours of the same step.
     package let apart: Int
     package let correlation: Double
+    package let pairs: Int
+
+    fileprivate init(_ pairs: Pairs, apart: Int) {
+      self.apart = apart
+      correlation = pairs.correlation
+      self.pairs = pairs.sums.count
+    }
+
+    /// Whether it is more than what wrong sizes of independent numbers do to sums and differences.
+    package var isPlain: Bool {
+      correlation * correlation * Double(pairs) > NoisePower.strictness
+    }
   }
 
   /// Of all numbers.
@@ -77,14 +89,14 @@ package struct NoiseWitness: Sendable {
   }
 
   private mutating func judge(_ own: Pairs, apart: Int, isCounted: Bool) {
-    if pair == nil, own.isOff { pair = Dependence(apart: apart, correlation: own.correlation) }
+    if pair == nil, own.isOff { pair = Dependence(own, apart: apart) }
     if isCounted { pairs[apart].add(own) }
   }
 
   /// What is not independent: the strongest of all steps together, else of the first two.
   package var dependence: Dependence? {
     pairs.indices.filter { pairs[$0].isOff }
-      .map { Dependence(apart: $0, correlation: pairs[$0].correlation) }
+      .map { Dependence(pairs[$0], apart: $0) }
       .max { abs($0.correlation) < abs($1.correlation) } ?? pair
   }
 

@@ -163,11 +163,10 @@ extension PrivateAudit.Finding {
   package init(_ noise: NoiseWitness, step: String = "step") {
     var detail =
       "\(Self.number(noise.all.deviation)) times the noise that is claimed, in \(noise.all.count) numbers"
-    if noise.all.fault == nil, let wrong = noise.step {
+    if let wrong = noise.step, abs(wrong.deviation - noise.all.deviation) > 0.1 {
       detail += "; \(Self.number(wrong.deviation)) times in \(step) \(wrong.number)"
     }
-    // Where there is none, or twice of it, that is all there is to say.
-    if let dependence = noise.dependence, abs(dependence.correlation) > 0.01 {
+    if let dependence = noise.dependence, dependence.isPlain {
       detail +=
         dependence.apart == 0
         ? "; that of neighbours in a \(step) has a correlation of "
