@@ -5,26 +5,26 @@
 /// before. If they are independent all these are standard normal again. Noise that comes again makes the one too large
 /// and the other too small, and so does noise that is correlated in another way than it was assumed to be.
 package struct NoiseWitness: Sendable {
-  /// What two numbers should be: two by two, whatever their correlation.
-  fileprivate struct Pairs: Sendable {
-    fileprivate(set) var sums = NoisePower()
-    fileprivate(set) var differences = NoisePower()
+  /// Sums and differences of pairs.
+  fileprivate struct Pairs {
+    private(set) var sums = NoisePower()
+    private(set) var differences = NoisePower()
 
-    fileprivate mutating func add(_ first: Double, _ second: Double) {
+    mutating func add(_ first: Double, _ second: Double) {
       sums.add((first + second) * 0.5.squareRoot())
       differences.add((first - second) * 0.5.squareRoot())
     }
 
-    fileprivate mutating func add(_ other: Pairs) {
+    mutating func add(_ other: Pairs) {
       sums.add(other.sums)
       differences.add(other.differences)
     }
 
-    fileprivate var isOff: Bool {
+    var isOff: Bool {
       sums.count > 0 && (sums.fault != nil || differences.fault != nil)
     }
 
-    fileprivate var correlation: Double {
+    var correlation: Double {
       let (plus, minus) = (sums.deviation, differences.deviation)
       return (plus * plus - minus * minus) / max(plus * plus + minus * minus, 1e-300)
     }
