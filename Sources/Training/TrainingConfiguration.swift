@@ -18,8 +18,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Share of the steps whose windows read 2, 4, 8 or 16 contexts, as far as the series reach back and the batch
   /// has windows for each thread, so that the state of a recurrent backbone holds in a longer stream
   /// (Buitrago & Gu 2025, arXiv 2507.02782). As many fewer windows make up for it. 0 switches it off; models that
-  /// read windows of one length only, and private training, know no such steps. Such steps are few by default,
-  /// because they cost: with a quarter of them forecasts from one context were some percent worse.
+  /// read windows of one length only, and private training, know no such steps. They come late: a training that
+  /// ends early may have none.
   public var longContexts: Double
   /// Peak of the learning rate.
   public var learningRate: Double
@@ -59,7 +59,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   public init(
     steps: Int = 500, epochs: Int = 50, batch: Int = 64, accumulate: Int = 1,
-    recompute: Bool = false, longContexts: Double = 0.1, learningRate: Double = 2e-3,
+    recompute: Bool = false, longContexts: Double = 0.2, learningRate: Double = 2e-3,
     schedule: ScheduleKind = .cosine, warmup: Int? = nil, gamma: Double = 0.1,
     stepSize: Int? = nil, optimiser: OptimiserKind = .adam, weightDecay: Double? = nil,
     momentum: Double = 0.9, nesterov: Bool = false, clippingNorm: Double = 1,

@@ -11,7 +11,7 @@ struct StateHygieneTests {
   static let kinds = Registry.entries.compactMap { ($0 as? any BackboneArchitecture.Type)?.kind }
     .filter { !windows.contains($0) }
 
-  /// - Parameter longContexts: half, where a trainer takes a tenth: the steps are few.
+  /// - Parameter longContexts: half, where a trainer takes a fifth: the steps are few.
   private func trained(_ kind: String, longContexts: Double = 0.5) throws -> SequenceTaskTrial {
     let trial = try SequenceTaskTrial(
       .wave,

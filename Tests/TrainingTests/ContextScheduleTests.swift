@@ -9,31 +9,38 @@ import Training
 struct ContextScheduleTests {
   @Test("a share of the steps reads longer, and the same steps whenever they are asked for")
   func share() {
-    let schedule = ContextSchedule(share: 0.25, most: 16, seed: 3)
+    let schedule = ContextSchedule(share: 0.25, steps: 4000, most: 16, seed: 3)
     let drawn = (0..<4000).map { schedule.contexts(at: $0) }
     #expect(Set(drawn) == [1, 2, 4, 8, 16])
+    // Every other one of the last half.
+    #expect(drawn.prefix(2000).allSatisfy { $0 == 1 })
+    #expect(drawn[2000..<2100].contains { $0 > 1 })
+    let many = ContextSchedule(share: 0.8, steps: 4000, most: 16, seed: 3)
+    #expect(abs((0..<4000).count { many.contexts(at: $0) > 1 } - 3200) < 130)
     // Five standard deviations of a binomial count.
     #expect(abs(drawn.count { $0 > 1 } - 1000) < 140)
     for contexts in [2, 4, 8, 16] { #expect(abs(drawn.count { $0 == contexts } - 250) < 80) }
     #expect(
       stride(from: 3999, through: 0, by: -7).allSatisfy { schedule.contexts(at: $0) == drawn[$0] })
     #expect(
-      (0..<100).contains {
-        ContextSchedule(share: 0.25, most: 16, seed: 4).contexts(at: $0) != drawn[$0]
+      (2000..<2100).contains {
+        ContextSchedule(share: 0.25, steps: 4000, most: 16, seed: 4).contexts(at: $0) != drawn[$0]
       })
   }
 
   @Test("nothing is longer than it may be")
   func most() {
     for (most, expected) in [(0, [1]), (1, [1]), (5, [1, 2, 4]), (100, [1, 2, 4, 8, 16])] {
-      let schedule = ContextSchedule(share: 1, most: most, seed: 1)
+      let schedule = ContextSchedule(share: 1, steps: 200, most: most, seed: 1)
       #expect(schedule.all == expected)
       #expect(
         Set((0..<200).map { schedule.contexts(at: $0) })
           == Set(expected.count > 1 ? Array(expected.dropFirst()) : [1]))
     }
     #expect(
-      (0..<200).allSatisfy { ContextSchedule(share: 0, most: 16, seed: 1).contexts(at: $0) == 1 })
+      (0..<200).allSatisfy {
+        ContextSchedule(share: 0, steps: 200, most: 16, seed: 1).contexts(at: $0) == 1
+      })
   }
 
   @Test("series, threads and the model bound the length")
@@ -84,14 +91,14 @@ struct ContextScheduleTests {
       #expect(
         index.share(reaching: contexts * context) == Double(counted) / Double(windows.count))
     }
-    let schedule = TrainingConfiguration(batch: 64, longContexts: 0.25).contexts(
+    let schedule = TrainingConfiguration(steps: 40_000, batch: 64, longContexts: 0.25).contexts(
       try ForecastNetwork<Float>(configuration), threads: 1, index)
     #expect(schedule.all == [1, 2, 4])
-    let drawn = (0..<20_000).map { schedule.contexts(at: $0) }
+    let drawn = (0..<40_000).map { schedule.contexts(at: $0) }
     for contexts in [2, 4] {
       let share = index.share(reaching: contexts * context)
       #expect(Double(contexts) * share < 1)
-      let expected = 20_000 * 0.25 / 2 * Double(contexts) * share
+      let expected = 40_000 * 0.25 / 2 * Double(contexts) * share
       #expect(
         abs(Double(drawn.count { $0 == contexts }) - expected) < 5 * expected.squareRoot())
     }

@@ -69,7 +69,7 @@ package final class SequenceTaskTrial {
   package func train(
     steps: Int, batch: Int = 32, rate: Double = 3e-3, longContexts: Double = 0, seed: UInt64 = 1
   ) {
-    let contexts = ContextSchedule(share: longContexts, most: batch, seed: seed)
+    let contexts = ContextSchedule(share: longContexts, steps: steps, most: batch, seed: seed)
     var programs: [Int: Program] = [:]
     let gradient = Buffer<Float>(parameters.count)
     let optimiser = Optimiser<Float>(.adam, count: parameters.count)

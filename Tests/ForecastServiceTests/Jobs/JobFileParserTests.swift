@@ -94,14 +94,14 @@ struct JobFileParserTests {
     #expect(try training("") == expected)
     #expect(try JobFileParser.parse(smallJob, file: "a.yaml").definition.trainer == expected)
     expected.accumulate = 3
-    expected.longContexts = 0.2
+    expected.longContexts = 0.3
     (expected.schedule, expected.warmup) = (.oneCycle, 40)
     (expected.optimiser, expected.weightDecay) = (.adamw, 0.05)
     (expected.clippingNorm, expected.clippingValue) = (0, 0.5)
     (expected.gradientNoise, expected.averaging) = (0.3, .swa)
     #expect(
       try training(
-        "accumulate: 3, longContexts: 0.2, schedule: one-cycle, warmup: 40, optimiser: adamw, weightDecay: 0.05, clippingNorm: 0, clippingValue: 0.5, gradientNoise: 0.3, averaging: swa"
+        "accumulate: 3, longContexts: 0.3, schedule: one-cycle, warmup: 40, optimiser: adamw, weightDecay: 0.05, clippingNorm: 0, clippingValue: 0.5, gradientNoise: 0.3, averaging: swa"
       ) == expected)
     var steps = TrainingConfiguration(timeBudgetSeconds: 7200)
     (steps.schedule, steps.gamma, steps.stepSize) = (.step, 0.5, 9)
