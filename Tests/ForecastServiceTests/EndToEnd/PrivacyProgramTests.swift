@@ -262,7 +262,8 @@ struct PrivacyProgramTests {
     #expect(try await service.value("SELECT state FROM forecast.privacy_charges") == "begun")
     #expect(try await service.value("SELECT count(*) FROM forecast.model_version") == "0")
     let spent = try #require(try await service.value("SELECT epsilon_spent FROM forecast.privacy"))
-    let second = try programs.start("forecastd", ["serve", "--lease", "2"])
+    // A lease that holds on a busy machine: an attempt that lost it would pay a third time.
+    let second = try programs.start("forecastd", ["serve", "--lease", "30"])
     try await waitUntil(
       "SELECT state = 'succeeded' FROM forecast.run", at: service.database.address)
     #expect(
