@@ -19,7 +19,7 @@ private struct Misread: PostgresStatement {
   static func decode(_ row: PostgresRow) throws -> Int { try row.decode("word") }
 }
 
-@Suite("A connection", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
+@Suite("A connection", .tags(.database), .requiresDatabase, .timeLimit(.minutes(5)))
 struct ConnectionTests {
   @Test("a result has columns, rows, a tag and a count")
   func result() async throws {

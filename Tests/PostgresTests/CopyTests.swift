@@ -5,7 +5,7 @@ import Testing
 
 private struct Refusal: Error {}
 
-@Suite("COPY", .tags(.database), .requiresDatabase, .timeLimit(.minutes(2)))
+@Suite("COPY", .tags(.database), .requiresDatabase, .timeLimit(.minutes(5)))
 struct CopyTests {
   @Test("rows of every kind come out as the server has them")
   func out() async throws {

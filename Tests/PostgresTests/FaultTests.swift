@@ -7,7 +7,7 @@ import Testing
 
 private struct Refusal: Error {}
 
-@Suite("Faults", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
+@Suite("Faults", .tags(.database), .requiresDatabase, .timeLimit(.minutes(5)))
 struct FaultTests {
   @Test("a wrong password is an authentication error that does not contain it")
   func wrongPassword() async throws {

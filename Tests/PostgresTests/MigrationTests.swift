@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite("Migrations", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
+@Suite("Migrations", .tags(.database), .requiresDatabase, .timeLimit(.minutes(5)))
 struct MigrationTests {
   private static let first = "CREATE TABLE one (a int8);\nINSERT INTO one VALUES (1);\n"
   private static let second = "ALTER TABLE one ADD b text;\n"

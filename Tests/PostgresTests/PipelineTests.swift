@@ -13,7 +13,7 @@ private struct Divide: PostgresStatement {
 }
 
 @Suite(
-  "Pipelines, streams, notifications", .tags(.database), .requiresDatabase, .timeLimit(.minutes(1)))
+  "Pipelines, streams, notifications", .tags(.database), .requiresDatabase, .timeLimit(.minutes(5)))
 struct PipelineTests {
   @Test("several statements return their rows in one round trip")
   func pipeline() async throws {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite(
   "Loading into PostgreSQL", .requiresDatabase, .temporaryDatabase(), .tags(.database),
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(5)))
 struct CSVLoaderDatabaseTests {
   @Test("a load is all or nothing, can be repeated, and says what is wrong")
   func loads() async throws {
