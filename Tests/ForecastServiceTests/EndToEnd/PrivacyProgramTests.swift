@@ -253,7 +253,7 @@ struct PrivacyProgramTests {
       service.job(
         extra:
           "contextLength: 20\nprivacy: {budget: demand, epsilon: 1, delta: 1e-3, units: 50}",
-        steps: 20_000))
+        steps: 40_000))
     let first = try programs.start("forecastd", ["serve", "--lease", "2"])
     _ = try await service.value("SELECT forecast.run_now('demand', '2024-02-29')")
     try await waitUntil("SELECT stage = 'fit' FROM forecast.run", at: service.database.address)

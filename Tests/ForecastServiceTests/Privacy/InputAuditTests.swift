@@ -8,7 +8,8 @@ import Training
 
 /// The audit of noise on inputs: of one that is right, and of broken ones. Coins and noise are the same in every run of
 /// these tests.
-@Suite("Privacy audit of noise on inputs")
+// One after another: tests that wait for servers and programs need the other threads.
+@Suite("Privacy audit of noise on inputs", .serialized)
 struct InputAuditTests {
   private static func job(
     _ privacy: String?, frequency: String = "1 hour", zone: String = "UTC"
